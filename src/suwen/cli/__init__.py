@@ -1,0 +1,1 @@
+"""The command ``suwen``: one thin file a verb, no logic."""

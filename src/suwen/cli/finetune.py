@@ -1,0 +1,69 @@
+"""``suwen finetune``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from suwen.core.registry import VERBS
+
+
+def finetune(
+    task: Annotated[str | None, typer.Argument(help="A name that `suwen tasks` lists.")] = None,
+    data: Annotated[str | None, typer.Argument(help="Class folders, manifest CSV, or MedMNIST .npz.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="FAMILY:NAME, such as timm:resnet50 or run:runs/base.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Pretrained: .safetensors file, folder, or 'hub'. Default: random.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training data.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the input images in pixels. Default: from the data.")] = None,
+    adapt: Annotated[str | None, typer.Option(help="full, or head (frozen encoder).")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16.")] = None,
+    positive: Annotated[str | None, typer.Option(help="Positive label of a binary question. Default: the last.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="Metadata column to report subgroups of; repeatable.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of split, weights, order and augmentation.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="YAML file of settings, such as a Run's recipe.yaml.")] = None,
+    set: Annotated[list[str] | None, typer.Option(help="One setting, such as training.epochs=20; repeatable.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder of the Run. Default: runs/TASK.")] = None,
+    log: Annotated[list[str] | None, typer.Option(help="A further log: wandb; repeatable.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable files and count them.")] = False,
+    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Go on although the test split leaks.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the Run in --out.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
+) -> None:
+    """Fine-tune an encoder and a head, judge it, and leave a Run with its report.
+
+    Examples:
+
+      suwen finetune image-classification chest/ --out runs/chest
+
+      suwen finetune image-classification chest/ --encoder timm:resnet50 --weights hub --epochs 20
+
+      suwen finetune --recipe runs/chest/recipe.yaml --set seed=1 --out runs/chest-1
+
+    The same command on an unfinished Run goes on from its last checkpoint.
+    """
+    VERBS["finetune"](
+        task,
+        data,
+        encoder=encoder,
+        weights=weights,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        size=size,
+        adapt=adapt,
+        precision=precision,
+        positive=positive,
+        by=by or (),
+        seed=seed,
+        recipe=recipe,
+        set=set or (),
+        out=out,
+        log=log or (),
+        skip_bad=skip_bad,
+        allow_leak=allow_leak,
+        overwrite=overwrite,
+        quiet=quiet,
+    )

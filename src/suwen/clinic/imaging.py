@@ -1,0 +1,17 @@
+"""Questions about images."""
+
+from __future__ import annotations
+
+from suwen.core.task import Task
+
+IMAGE_CLASSIFICATION = Task(
+    name="image-classification",
+    summary="which finding, or which findings, an image shows",
+    reader="images",
+    encoder="timm:resnet18",
+    head="classify",
+    metric="auroc",
+    explanation="grad-cam",
+    augment="suwen.learn.augment:ImageAugment",
+    baselines=("majority", "logistic-pixels"),
+)

@@ -1,0 +1,28 @@
+"""`Calibration`: what was learned on the validation split after training, and travels with the weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How to turn logits into honest probabilities, decisions and sets.
+
+    Attributes:
+        temperature: logits are divided by it (Guo et al., *On Calibration of Modern Neural Networks*, 2017).
+        threshold: probability from which the positive class is called, chosen on validation (binary), or None for 0.5.
+        coverage: the share of cases whose true label is in the prediction set, 1 - alpha.
+        quantile: split-conformal quantile of ``1 - p(true label)`` on validation (Sadinle, Lei & Wasserman 2019, LAC);
+            None where no set is given.
+    """
+
+    temperature: float = 1.0
+    threshold: float | None = None
+    coverage: float = 0.9
+    quantile: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, JSON-able."""
+        return asdict(self)

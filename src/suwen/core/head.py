@@ -1,0 +1,44 @@
+"""`Head`: `Features` → answer, ``Ŷ = σ(WᵀZ + b) / Z₀``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from suwen.core.calibration import Calibration
+    from suwen.core.features import Features
+    from suwen.core.prediction import Prediction
+
+
+class Head(Protocol):
+    """An ``nn.Module`` with these attributes. It owns its loss, its decoding and its metrics.
+
+    Attributes:
+        config: ``{"name": "classify", …options}``: enough to build it again.
+        labels: the answers it can give.
+        needs: the parts of `Features` it uses besides `pooled`.
+        metrics: names of the metrics it is judged by (rows of ``suwen.evaluate.metrics.METRICS``).
+    """
+
+    config: dict[str, Any]
+    labels: tuple[str, ...]
+    needs: frozenset[str]
+    metrics: tuple[str, ...]
+
+    def __call__(self, features: Features) -> Tensor:
+        """Logits."""
+        ...
+
+    def loss(self, logits: Any, target: Any) -> Tensor:
+        """One number to lower. `target` is what the Dataset holds for this question, or a mixture of two of them."""
+        ...
+
+    def probabilities(self, logits: Tensor, calibration: Calibration) -> Tensor:
+        """Calibrated probabilities from logits."""
+        ...
+
+    def decode(self, logits: Tensor, calibration: Calibration) -> list[Prediction]:
+        """One `Prediction` an input, without its name and time (the caller knows these)."""
+        ...

@@ -1,0 +1,43 @@
+"""`Prediction`: the answer, how sure, whether the model abstains, and which model said so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(slots=True, kw_only=True)
+class Prediction:
+    """One answer.
+
+    Attributes:
+        answer: a label, several labels, a number, a sentence, a mask …; None only when `abstain`.
+        probabilities: label → calibrated probability.
+        set: the labels that cannot be ruled out at the model's coverage (conformal), None where not calibrated.
+        abstain: the model gives no single answer. `reason` says why.
+        input, task, model, seconds: which input, which question, which model (name@fingerprint), how long.
+    """
+
+    answer: Any
+    probabilities: dict[str, float]
+    set: list[str] | None = None
+    abstain: bool = False
+    reason: str = ""
+    input: str = ""
+    task: str = ""
+    model: str = ""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The line that ``suwen predict --json`` prints."""
+        line = {
+            "input": self.input,
+            "task": self.task,
+            "answer": self.answer,
+            "probabilities": {name: round(p, 6) for name, p in self.probabilities.items()},
+            "set": self.set,
+            "abstain": self.abstain,
+            "model": self.model,
+            "seconds": round(self.seconds, 4),
+        }
+        return line | {"reason": self.reason} if self.reason else line

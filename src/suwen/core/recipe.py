@@ -1,0 +1,181 @@
+"""`Recipe`: every setting of one run, typed; from keywords, the command line or one YAML file; written back in full."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from suwen.core.errors import RecipeError
+from suwen.core.files import write_text
+
+
+class Settings(BaseModel):
+    """A group of settings. Unknown names are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(Settings):
+    """Where the data is and how it is split."""
+
+    source: str = Field("", description="folder, manifest CSV or .npz")
+    train: float = Field(0.7, ge=0, le=1, description="share of the subjects to train on, where the source has no split")
+    val: float = Field(0.15, ge=0, le=1)
+    test: float = Field(0.15, ge=0, le=1)
+    labels: tuple[str, ...] | None = Field(None, description="order of the labels; None sorts them")
+    skip_bad: bool = Field(False, description="count unreadable files instead of stopping at them")
+    allow_leak: bool = Field(False, description="go on although the test split leaks; the report says so at its top")
+
+
+class EncoderSettings(Settings):
+    """Z = C(X)."""
+
+    name: str = "timm:resnet18"
+    weights: str | None = Field(None, description="None for random, a file or folder, 'hub', or a hub name")
+    options: dict[str, Any] = Field(default_factory=dict, description="passed to the encoder's family")
+
+
+class HeadSettings(Settings):
+    """Ŷ = σ(WᵀZ + b)."""
+
+    options: dict[str, Any] = Field(default_factory=dict, description="passed to the head")
+
+
+class TrainingSettings(Settings):
+    """How the weights are found."""
+
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(64, ge=1)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0, description="peak, after warm-up")
+    weight_decay: float = Field(0.05, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD (Nesterov); beta1 of AdamW")
+    warmup: float = Field(1.0, ge=0, description="epochs of linear warm-up")
+    schedule: Literal["cosine", "constant"] = "cosine"
+    layer_decay: float = Field(1.0, gt=0, le=1, description="each layer nearer the input learns this much slower")
+    clip: float | None = Field(1.0, gt=0, description="largest gradient norm")
+    accumulate: int = Field(1, ge=1, description="batches an optimizer step")
+    average: float | None = Field(None, gt=0, lt=1, description="decay of the moving average of the weights, a step")
+    patience: int | None = Field(None, ge=1, description="stop after so many evaluations without a better one")
+    evaluate_every: int = Field(1, ge=1, description="epochs between evaluations on validation")
+    keep: Literal["best", "last"] = Field("best", description="which epoch's weights the Run keeps")
+    adapt: Literal["full", "head"] = Field("full", description="train all weights, or the head on a frozen encoder")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    channels_last: bool = True
+    checkpoint_seconds: float = Field(30.0, ge=0, description="least time between two checkpoints")
+
+
+class EvaluationSettings(Settings):
+    """How the result is judged."""
+
+    threshold: Literal["youden", "accuracy", "f1"] = Field("youden", description="what the threshold maximises")
+    positive: str | None = Field(None, description="the positive label of a binary question; None: the last one")
+    coverage: float = Field(0.9, gt=0, lt=1, description="of prediction sets")
+    resamples: int = Field(1000, ge=0, description="bootstrap resamples over subjects")
+    by: tuple[str, ...] = Field((), description="metadata columns to report subgroups of")
+    views: tuple[str, ...] = Field((), description="test-time views averaged with the plain one: flip, shift, …")
+
+
+class Recipe(Settings):
+    """Every setting of one run."""
+
+    task: str
+    seed: int = Field(0, ge=0)
+    data: DataSettings = DataSettings()
+    inputs: dict[str, Any] = Field(default_factory=dict, description="preprocessing; what is left out is chosen by the reader")
+    encoder: EncoderSettings = EncoderSettings()
+    head: HeadSettings = HeadSettings()
+    training: TrainingSettings = TrainingSettings()
+    augment: dict[str, dict[str, Any]] | None = Field(
+        None, description="the random transforms that are allowed, with their settings; None: the task's own; {}: none"
+    )
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    def save(self, path: Path) -> None:
+        """Write every setting as YAML."""
+        write_text(path, self.to_yaml())
+
+    def to_yaml(self) -> str:
+        """Every setting as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def make_recipe(*layers: Mapping[str, Any]) -> Recipe:
+    """Merge nested settings, later layers over earlier ones, and check them.
+
+    Raises:
+        RecipeError: an unknown or impossible setting, with the nearest known names.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merge(merged, layer)
+    try:
+        return Recipe.model_validate(merged)
+    except ValidationError as error:
+        raise _explain(error) from error
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The nested settings of a YAML file (safe loader)."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"there is no recipe at {path}", fix="suwen finetune TASK DATA --out RUN writes one") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not YAML: {error}", fix="compare it with the recipe.yaml of any Run") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path} holds a {type(content).__name__}, not settings", fix="start from a Run's recipe.yaml")
+    return content
+
+
+def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
+    """``["training.epochs=20"]`` → ``{"training": {"epochs": 20}}``. Values are read as YAML."""
+    nested: dict[str, Any] = {}
+    for text in assignments:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {text!r} has no '='", fix="--set training.epochs=20")
+        layer: dict[str, Any] = yaml.safe_load(value) if value else None  # type: ignore[assignment]
+        for key in reversed(path.strip().split(".")):
+            layer = {key: layer}
+        nested = _merge(nested, layer)
+    return nested
+
+
+_REPLACED_WHOLE = {"augment"}  # naming transforms says which are allowed, so it must not add to the default list
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key not in _REPLACED_WHOLE
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _explain(error: ValidationError) -> RecipeError:
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(place[:-1])
+        near = difflib.get_close_matches(place[-1], known, n=3)
+        offer = f"did you mean {' or '.join(near)}?" if near else f"known there: {', '.join(known)}"
+        return RecipeError(f"unknown setting {'.'.join(place)}", why=offer, fix="see the recipe.yaml of any Run")
+    return RecipeError(
+        f"{'.'.join(place)} = {first['input']!r}", why=first["msg"], fix=f"--set {'.'.join(place)}=VALUE"
+    )
+
+
+def _fields_at(place: list[str]) -> list[str]:
+    group: type[BaseModel] = Recipe
+    for part in place:
+        found = group.model_fields[part].annotation
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+            return []
+        group = found
+    return list(group.model_fields)

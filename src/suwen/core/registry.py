@@ -1,0 +1,73 @@
+"""Names to things. A row is a string until it is asked for, so that listing is instant and imports no torch.
+
+suwen's own rows and those of third parties come in by the same door, Python entry points:
+
+    [project.entry-points."suwen.encoders"]
+    mine = "my_package.encoders:MyEncoder"
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from suwen.core.errors import NameUnknown
+
+
+class Registry:
+    """The things of one kind (``encoders``, ``heads``, ``tasks`` …), by name.
+
+    Args:
+        kind: singular noun, as shown in errors.
+        group: the entry-point group, ``suwen.encoders`` and so on.
+    """
+
+    def __init__(self, kind: str, group: str) -> None:
+        self.kind, self.group = kind, group
+        self._added: dict[str, Any] = {}
+
+    @cached_property
+    def _points(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.group):
+            if point.name in found and found[point.name].value != point.value:
+                warnings.warn(
+                    f"two packages offer the {self.kind} {point.name!r}: {found[point.name].value} is kept, "
+                    f"{point.value} is ignored",
+                    stacklevel=2,
+                )
+                continue
+            found[point.name] = point
+        return found
+
+    def add(self, name: str, thing: Any) -> Any:
+        """Register `thing` for this process (notebooks, tests); packages use entry points instead."""
+        if name in self:
+            warnings.warn(f"the {self.kind} {name!r} was there already and is replaced", stacklevel=2)
+        self._added[name] = thing
+        return thing
+
+    def __getitem__(self, name: str) -> Any:
+        """The thing itself, imported on first use. Raises `NameUnknown` with the nearest names."""
+        if name in self._added:
+            return self._added[name]
+        if name not in self._points:
+            raise NameUnknown(self.kind, name, self.names(), fix=f"suwen {self.group.removeprefix('suwen.')}")
+        return self._points[name].load()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._added or name in self._points
+
+    def names(self) -> list[str]:
+        """All names, sorted. Imports nothing."""
+        return sorted({*self._added, *self._points})
+
+
+ENCODERS = Registry("encoder", "suwen.encoders")
+HEADS = Registry("head", "suwen.heads")
+TASKS = Registry("task", "suwen.tasks")
+READERS = Registry("reader", "suwen.readers")
+EXPLANATIONS = Registry("explanation", "suwen.explanations")
+VERBS = Registry("verb", "suwen.verbs")

@@ -1,0 +1,154 @@
+"""`Run`: the folder that a fine-tuning leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from suwen.core.errors import RunError
+from suwen.core.files import atomic_path, write_json
+from suwen.core.model import Model
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = 1
+"""Version of ``model.json``; a newer one is refused, older ones are read."""
+
+
+class Run:
+    """Paths and files of one Run folder."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def recipe(self) -> Path:
+        """Every setting."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def weights(self) -> Path:
+        """All weights."""
+        return self.path / "model.safetensors"
+
+    @property
+    def config(self) -> Path:
+        """All of the Model but its weights."""
+        return self.path / "model.json"
+
+    @property
+    def metrics(self) -> Path:
+        """What was measured."""
+        return self.path / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        """The page to open."""
+        return self.path / "report.html"
+
+    @property
+    def log(self) -> Path:
+        """One JSON object an epoch."""
+        return self.path / "log.jsonl"
+
+    @property
+    def seen(self) -> Path:
+        """Digests of the inputs it was trained and chosen on, against which later test data is held."""
+        return self.path / "seen.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What an interrupted training goes on from."""
+        return self.path / "checkpoints"
+
+    def save(self, model: Model) -> None:
+        """Write the weights, then the config that names their digest: a Run is whole or refused."""
+        from safetensors.torch import save_file
+
+        with atomic_path(self.weights) as temporary:
+            save_file(_tensors(model), temporary)
+        digest = _digest(self.weights)
+        model.name = f"{self.path.resolve().name}@{digest[:12]}"
+        write_json(self.config, {"format": FORMAT, "weights_sha256": digest, **model.to_config()})
+
+    def load(self, device: str = "cpu") -> Model:
+        """The Model, ready to be asked.
+
+        Raises:
+            RunError: a file is missing, truncated, or written by a newer suwen.
+        """
+        from safetensors.torch import load_file
+
+        config = self._read_config()
+        if not self.weights.is_file():
+            raise RunError(
+                f"{self.weights} is missing", why="a Run without its weights cannot answer", fix="copy the whole Run folder"
+            )
+        digest = _digest(self.weights)
+        if digest != config["weights_sha256"]:
+            raise RunError(
+                f"{self.weights} is not the file that {self.config.name} describes (sha256 {digest[:12]}…, expected "
+                f"{config['weights_sha256'][:12]}…)",
+                why="it is truncated or of another Run; answers from wrong weights look like answers",
+                fix="copy the whole Run folder again",
+            )
+        model = Model.from_config(config)
+        _fill(model, load_file(self.weights))
+        model.name = f"{self.path.resolve().name}@{digest[:12]}"
+        for part in model.parts().values():
+            part.eval().to(device)
+        return model
+
+    def _read_config(self) -> dict[str, Any]:
+        if not self.config.is_file():
+            there = "it is a folder without model.json" if self.path.is_dir() else "there is no such folder"
+            raise RunError(
+                f"{self.path} is not a finished Run: {there}",
+                why="suwen reads the model and its preprocessing from model.json",
+                fix=f"suwen finetune TASK DATA --out {self.path}",
+            )
+        try:
+            config: dict[str, Any] = json.loads(self.config.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(
+                f"{self.config} is not JSON ({error})", why="it is truncated or edited", fix="copy the whole Run folder again"
+            ) from error
+        if config.get("format", 0) > FORMAT:
+            raise RunError(
+                f"{self.path} has format {config['format']}; this suwen reads up to {FORMAT}",
+                why="it was written by a newer version",
+                fix="pip install --upgrade suwen",
+            )
+        wanted = {"format", "weights_sha256", "task", "labels", "preprocess", "encoder", "head", "calibration", "views", "card"}
+        if missing := sorted(wanted - set(config)):
+            raise RunError(
+                f"{self.config} lacks {', '.join(missing)}", why="it is truncated or edited", fix="copy the whole Run folder again"
+            )
+        return config
+
+
+def load(path: str | Path, *, device: str = "cpu") -> Model:
+    """The Model of a Run folder: ``suwen.load("runs/chest")``."""
+    return Run(path).load(device)
+
+
+def _tensors(model: Model) -> dict[str, Tensor]:
+    return {
+        f"{part}.{key}": tensor.detach().cpu().contiguous().clone()
+        for part, module in model.parts().items()
+        for key, tensor in module.state_dict().items()
+    }
+
+
+def _fill(model: Model, tensors: dict[str, Tensor]) -> None:
+    for part, module in model.parts().items():
+        own = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
+        module.load_state_dict(own)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

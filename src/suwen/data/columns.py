@@ -1,0 +1,281 @@
+"""The decoded whole: every image as a row of a memory-mapped array, with its labels, splits and subjects."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from suwen.core.errors import DataError, FileUnreadable
+from suwen.core.sample import Sample
+from suwen.data.cache import Columns, PixelCache, Row
+from suwen.data.contents import FileTable, for_each, read_picture, stamp
+from suwen.data.phash import perceptual_hash
+from suwen.data.preprocess import ImagePreprocess
+from suwen.data.split import label_names
+
+NAMED = 20
+"""How many bad files one error names."""
+
+Skipped = tuple[str, str]
+Place = tuple[Columns, int] | tuple[None, int]
+"""Where decoded pixels are: a row of older columns, or (None) of the file being written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A set of images, decoded and preprocessed. Rows are ordered by content, so that file names play no part.
+
+    Attributes:
+        ids: str (N,), as in the Samples.
+        subjects: str (N,).
+        splits: str (N,): ``train``, ``val``, ``test``, or empty where none was given.
+        labels: the label names; a class index is a position in it.
+        multi_label: whether an image can have several labels, or none.
+        targets: int64 (N,) class index, -1 where unlabelled; or uint8 (N, K), 1 for each label it has.
+        metadata: N rows, one column for each kind of metadata; numbers where all values are numbers.
+        pixels: uint8 (N, C, H, W), mapped from disk, read-only.
+        digests: str (N,), equal for equal pictures (`Picture.digest`, before preprocessing).
+        phash: uint64 (N,), `perceptual_hash` of the pixels.
+        sizes: int32 (N, 2), height and width before preprocessing.
+        modes: str (N,), how the files store their pixels.
+        preprocess: what was done to each picture.
+        fingerprint: hash over digests, label names, targets, splits and preprocessing.
+        skipped: (id, reason) of what could not be decoded and was left out on request.
+    """
+
+    ids: np.ndarray
+    subjects: np.ndarray
+    splits: np.ndarray
+    labels: tuple[str, ...]
+    multi_label: bool
+    targets: np.ndarray
+    metadata: pd.DataFrame
+    pixels: np.memmap
+    digests: np.ndarray
+    phash: np.ndarray
+    sizes: np.ndarray
+    modes: np.ndarray
+    preprocess: ImagePreprocess
+    fingerprint: str
+    skipped: list[Skipped]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def where(self, split: str) -> np.ndarray:
+        """int64 indices of the rows in a split, ascending."""
+        return np.flatnonzero(self.splits == split)
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """A uint8 copy (n, C, H, W) of these rows, in this order."""
+        return np.asarray(np.asarray(self.pixels)[index])
+
+
+def build(
+    samples: Sequence[Sample],
+    preprocess: ImagePreprocess,
+    *,
+    labels: Sequence[str] | None = None,
+    skip_bad: bool = False,
+    cache: Path | None = None,
+    progress: bool = True,
+) -> Dataset:
+    """Decode the samples once into a memory-mapped cache, and open it.
+
+    A second run over unchanged files only looks at their size and time of change. Changed or new files are decoded,
+    and the rows of the others are copied from the earlier cache. Memory stays bounded: rows go straight to disk.
+
+    Args:
+        samples: as a reader yields them, with or without splits.
+        preprocess: applied to each picture.
+        labels: the label names in the order of a model; those of the samples in natural order when None.
+        skip_bad: leave out what cannot be decoded and count it; False refuses the set and names every bad file.
+        cache: folder of the cache; the user's cache folder when None.
+        progress: show a bar if it takes over two seconds.
+
+    Raises:
+        FileUnreadable: files that cannot be decoded.
+        DataError: no sample at all, or a label that is not among `labels`.
+        SuwenError: the cache cannot be written, for example because the disk is full.
+    """
+    if not samples:
+        raise DataError("no samples", why="there is nothing to decode", fix="check the path")
+    names, multi_label = _names(samples, labels)
+    store, table = PixelCache(preprocess, cache), FileTable(samples, cache)
+    digests = [table.digest(sample) for sample in samples]
+    known = [digest for digest in digests if digest is not None]
+    columns = store.open(store.key(known)) if len(known) == len(samples) else None
+    failures: list[DataError | None] = [None] * len(samples)
+    if columns is None:
+        columns = _decode(samples, digests, failures, preprocess, store, table, progress)
+    good = [index for index, failure in enumerate(failures) if failure is None]
+    skipped = _skipped(samples, failures, skip_bad)
+    if columns is None:
+        raise DataError(f"none of {len(samples)} files can be decoded", why=skipped[0][1], fix="check the path")
+    order = sorted(good, key=lambda i: (digests[i], samples[i].split or "", label_names(samples[i]), samples[i].id))
+    return _dataset([samples[i] for i in order], columns, names, multi_label, preprocess, skipped)
+
+
+def _decode(
+    samples: Sequence[Sample],
+    digests: list[bytes | None],
+    failures: list[DataError | None],
+    preprocess: ImagePreprocess,
+    store: PixelCache,
+    table: FileTable,
+    progress: bool,
+) -> Columns | None:
+    """Decode what no earlier cache holds, filling in `digests` and `failures`; then the columns of the whole."""
+
+    def work(sample: Sample) -> tuple[list[int] | None, Row, np.ndarray]:
+        when, picture = stamp(sample.source), read_picture(sample)
+        try:
+            pixels = preprocess(picture)
+        except DataError as error:
+            raise FileUnreadable(f"{sample.id}: {error.seen}", why=error.why, fix=error.fix) from error
+        height, width = picture.pixels.shape[:2]
+        return when, Row(picture.digest(), perceptual_hash(pixels), (height, width), picture.mode), pixels
+
+    found = store.find()
+    places: dict[bytes, tuple[Row, Place]] = {}
+    todo = [index for index, digest in enumerate(digests) if digest not in found]
+    with store.workspace() as folder, (folder / "decoded").open("w+b") as decoded:
+        written = 0
+        results = for_each([samples[index] for index in todo], work, "Decoding images", progress=progress)
+        for index, (sample, result) in zip(todo, results, strict=True):
+            if isinstance(result, DataError):
+                failures[index], digests[index] = result, None
+                continue
+            when, row, pixels = result
+            digests[index] = row.digest
+            table.add(sample, when, row.digest)
+            if row.digest not in places:
+                decoded.write(pixels.tobytes())
+                places[row.digest] = (row, (None, written))
+                written += 1
+        contents = sorted(digest for digest in digests if digest is not None)
+        if not contents:
+            return None
+        columns = store.open(store.key(contents))
+        if columns is None:
+            for digest in contents:
+                if digest not in places:
+                    places[digest] = (_row(*found[digest]), found[digest])
+            rows = [places[digest][0] for digest in contents]
+            images = _read_back(decoded, [places[digest][1] for digest in contents], store.shape)
+            columns = store.open(store.store(folder, rows, images))
+        table.save()
+    return columns
+
+
+def _row(columns: Columns, row: int) -> Row:
+    height, width = columns.sizes[row].tolist()
+    return Row(columns.digests[row].tobytes(), int(columns.phash[row]), (height, width), str(columns.modes[row]))
+
+
+def _read_back(decoded: BinaryIO, places: Sequence[Place], shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
+    size = int(np.prod(shape))
+    for columns, row in places:
+        if columns is not None:
+            yield columns.pixels[row]
+        else:
+            decoded.seek(row * size)
+            yield np.frombuffer(decoded.read(size), np.uint8).reshape(shape)
+
+
+def _skipped(samples: Sequence[Sample], failures: Sequence[DataError | None], skip_bad: bool) -> list[Skipped]:
+    """(id, reason) of the failures; unless they may be skipped, one error that names them."""
+    bad = [(sample.id, failure) for sample, failure in zip(samples, failures, strict=True) if failure is not None]
+    if not bad or skip_bad:
+        return sorted((id, f"{failure.seen}: {failure.why}") for id, failure in bad)
+    if len(bad) == 1:
+        raise bad[0][1]
+    named = [f"{failure.seen}: {failure.why}" for _, failure in bad[:NAMED]]
+    more = [f"and {len(bad) - NAMED} more"] if len(bad) > NAMED else []
+    raise FileUnreadable(
+        "\n".join([f"{len(bad)} of {len(samples)} files cannot be decoded:", *named, *more]),
+        why="what is left out silently is missing from every number that follows",
+        fix="replace them, or pass --skip-bad to go on without them; the report will count them",
+    )
+
+
+def _names(samples: Sequence[Sample], labels: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
+    """Label names, and whether an image can have several."""
+    multi_label = any(isinstance(sample.target, tuple) for sample in samples)
+    seen = {label for sample in samples for label in label_names(sample)}
+    if labels is None:
+        return tuple(sorted(seen, key=_natural)), multi_label
+    unknown = sorted(seen - set(labels), key=_natural)
+    if unknown:
+        example = next(sample.id for sample in samples if unknown[0] in label_names(sample))
+        raise DataError(
+            f"the label {', '.join(map(repr, unknown[:10]))}, for example of {example}",
+            why=f"the known labels are {', '.join(labels)}",
+            fix="rename the label, or leave these samples out",
+        )
+    return tuple(labels), multi_label
+
+
+def _natural(name: str) -> list[str | int]:
+    """Sorts "2" before "10"."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+
+
+def _dataset(
+    samples: Sequence[Sample],
+    columns: Columns,
+    labels: tuple[str, ...],
+    multi_label: bool,
+    preprocess: ImagePreprocess,
+    skipped: list[Skipped],
+) -> Dataset:
+    targets = _targets(samples, labels, multi_label)
+    splits = np.array([sample.split or "" for sample in samples])
+    content = hashlib.blake2b(columns.digests.tobytes(), digest_size=16)
+    for part in ("\0".join(labels), "\0".join(splits), preprocess.model_dump_json()):
+        content.update(f"\1{part}".encode())
+    content.update(targets.tobytes())
+    return Dataset(
+        ids=np.array([sample.id for sample in samples]),
+        subjects=np.array([sample.subject for sample in samples]),
+        splits=splits,
+        labels=labels,
+        multi_label=multi_label,
+        targets=targets,
+        metadata=_metadata(samples),
+        pixels=columns.pixels,
+        digests=np.array([digest.tobytes().hex() for digest in columns.digests]),
+        phash=columns.phash,
+        sizes=columns.sizes,
+        modes=columns.modes,
+        preprocess=preprocess,
+        fingerprint=content.hexdigest(),
+        skipped=skipped,
+    )
+
+
+def _targets(samples: Sequence[Sample], labels: tuple[str, ...], multi_label: bool) -> np.ndarray:
+    position = {label: index for index, label in enumerate(labels)}
+    if not multi_label:
+        return np.array([position[label_names(s)[0]] if label_names(s) else -1 for s in samples], np.int64)
+    targets = np.zeros((len(samples), len(labels)), np.uint8)
+    for row, sample in zip(targets, samples, strict=True):
+        row[[position[label] for label in label_names(sample)]] = 1
+    return targets
+
+
+def _metadata(samples: Sequence[Sample]) -> pd.DataFrame:
+    """One column a kind of metadata; blanks are missing, and a column of numbers becomes numbers."""
+    table = pd.DataFrame([dict(sample.metadata) for sample in samples], index=range(len(samples)))
+    for column in table.columns:
+        values = table[column].replace("", None)
+        numbers = pd.to_numeric(values, errors="coerce")
+        table[column] = numbers if numbers.notna().equals(values.notna()) and values.notna().any() else values
+    return table

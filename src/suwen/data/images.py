@@ -1,0 +1,63 @@
+"""The reader ``images``: files → Samples → a Dataset of pixels, and the data check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from suwen.core.errors import RecipeError
+from suwen.core.sample import Sample
+from suwen.data.check import DataCheck, check
+from suwen.data.columns import Dataset, build
+from suwen.data.preprocess import ImagePreprocess, choose
+from suwen.data.readers.images import read_images
+from suwen.data.split import assign_splits
+
+
+class ImageReader:
+    """How images come in (a `suwen.core.dataset.Reader`)."""
+
+    def read(self, source: str | Path, *, labelled: bool = True) -> list[Sample]:
+        """See `read_images`."""
+        return read_images(source, labelled=labelled)
+
+    def preprocess(self, samples: list[Sample], settings: dict[str, Any]) -> ImagePreprocess:
+        """From settings; size and channels that they leave open are chosen by looking at some of the samples."""
+        if unknown := sorted(set(settings) - set(ImagePreprocess.model_fields)):
+            raise RecipeError(
+                f"unknown setting inputs.{unknown[0]}",
+                why=f"images have {', '.join(ImagePreprocess.model_fields)}",
+                fix="rename or drop it",
+            )
+        try:
+            if {"size", "channels"} <= set(settings):
+                return ImagePreprocess(**settings)
+            return choose(samples, **settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(["inputs", *map(str, first["loc"])])
+            raise RecipeError(f"{place} = {first['input']!r}", why=first["msg"], fix=f"--set {place}=VALUE") from error
+
+    def build(
+        self,
+        samples: list[Sample],
+        preprocess: ImagePreprocess,
+        *,
+        seed: int,
+        labels: tuple[str, ...] | None = None,
+        fractions: tuple[float, float, float] | None = (0.7, 0.15, 0.15),
+        skip_bad: bool = False,
+    ) -> Dataset:
+        """Split, unless `fractions` is None, and decode into the cache."""
+        if fractions is not None:
+            samples = assign_splits(samples, seed=seed, fractions=fractions)
+        return build(samples, preprocess, labels=labels, skip_bad=skip_bad)
+
+    def check(self, dataset: Dataset, *, allow_leak: bool = False) -> DataCheck:
+        """See `suwen.data.check.check`."""
+        return check(dataset, allow_leak=allow_leak)
+
+
+IMAGES = ImageReader()

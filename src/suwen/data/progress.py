@@ -1,0 +1,35 @@
+"""A progress bar for what takes longer than two seconds, and nothing for what does not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
+
+PATIENCE = 2.0
+"""Seconds before a bar appears."""
+
+
+def track(items: Iterable[Item], description: str, total: int, *, enabled: bool = True) -> Iterator[Item]:
+    """Yield `items`, with a bar on standard error once they have taken over two seconds."""
+    if not enabled:
+        yield from items
+        return
+    start = time.monotonic()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    job = bar.add_task(description, total=total)
+    try:
+        for item in items:
+            yield item
+            bar.advance(job)
+            if not bar.live.is_started and time.monotonic() - start > PATIENCE:
+                bar.start()
+    finally:
+        if bar.live.is_started:
+            bar.stop()

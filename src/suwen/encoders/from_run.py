@@ -1,0 +1,37 @@
+"""``run:PATH``: the encoder of another Run, with its weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from suwen.core.encoder import Encoder, build_encoder
+from suwen.core.errors import RecipeError
+from suwen.core.preprocess import Preprocess
+from suwen.core.run import load
+
+
+def encoder_of_run(
+    path: str, preprocess: Preprocess, *, weights: str | None = None, needs: frozenset[str] = frozenset(), **options: Any
+) -> Encoder:
+    """Build the encoder that the Run at `path` holds, filled with its weights.
+
+    The new Model records the architecture, not the path: the new Run stands on its own.
+
+    Raises:
+        RecipeError: other weights were named too, or the inputs differ from those the Run was trained on.
+        RunError: the Run is missing or damaged.
+    """
+    if weights is not None:
+        raise RecipeError(f"encoder run:{path} with --weights {weights}", why="a Run brings its weights", fix="drop --weights")
+    model = load(path)
+    theirs, ours = getattr(model.preprocess, "channels", None), getattr(preprocess, "channels", None)
+    if theirs != ours:
+        raise RecipeError(
+            f"run:{path} reads {theirs} channels, the data have {ours}",
+            why="its first layer has no place for them",
+            fix=f"--set inputs.channels={theirs}",
+        )
+    encoder = build_encoder(**(model.encoder.config | options), preprocess=preprocess, needs=needs)
+    encoder.load_state_dict(model.encoder.state_dict())  # type: ignore[attr-defined]
+    encoder.licence = model.card.get("licence")
+    return encoder

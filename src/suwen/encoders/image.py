@@ -1,0 +1,170 @@
+"""``timm:NAME``: any timm image model as an `Encoder`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any, Literal, cast
+
+import timm
+import torch
+import torch.nn.functional as F
+from timm.models import group_parameters
+from torch import Tensor, nn
+
+from suwen.core.errors import NameUnknown, RecipeError
+from suwen.core.features import Features
+from suwen.core.preprocess import Preprocess
+from suwen.encoders.stems import SMALL, open_stem, small_stem_options
+from suwen.encoders.weights import Weights, find_weights
+
+MEAN, STD = 0.5, 0.25
+"""Normalisation of inputs in [0, 1] for random weights; pretrained weights bring their own."""
+
+
+class TimmEncoder(nn.Module):
+    """A timm model without its classifier.
+
+    Inputs are images ``(B, C, H, W)``: uint8 in [0, 255] or float in [0, 1]; they are normalised here.
+    `Features.pooled` is timm's ``forward_head(…, pre_logits=True)``; `tokens` and `maps` are given where the
+    architecture has them.
+
+    Args:
+        name: a timm model name, ``"resnet18"``, ``"vit_small_patch14_dinov2"``.
+        preprocess: has `channels` (1–4) and `size` (pixels).
+        weights: None, a local ``.safetensors`` file or a folder with one, ``"hub"``, or ``"hf-hub:ORG/NAME"``.
+        needs: ``{"maps"}`` computes the finer maps too; they cost memory.
+        stem: ``"small"`` keeps the resolution of images under 64 px (as ResNet on CIFAR: He et al. 2016, section 4.2);
+            ``"plain"`` is the stock stem; ``"auto"`` takes the small one for small images without pretrained weights.
+        resize: side in pixels to which inputs are interpolated on the device first; None leaves them, except that with
+            ``stem="auto"`` pretrained weights see images under 64 px enlarged fourfold.
+        normalise: ``"fixed"`` mean and standard deviation, or those of each ``"image"``.
+        drop_rate, drop_path_rate: of timm, where the architecture has them.
+
+    Raises:
+        NameUnknown: timm has no such model; the nearest names are offered.
+        WeightsMissing: see `suwen.encoders.weights`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        preprocess: Preprocess,
+        *,
+        weights: str | None = None,
+        needs: frozenset[str] = frozenset(),
+        stem: Literal["auto", "plain", "small"] = "auto",
+        resize: int | None = None,
+        normalise: Literal["fixed", "image"] = "fixed",
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        size, channels = int(getattr(preprocess, "size", 224)), int(getattr(preprocess, "channels", 3))
+        _known(name)
+        found = find_weights(name, weights)
+        small = size < SMALL
+        if stem == "auto":
+            stem = "small" if small and found is None else "plain"
+            if small and found is not None and resize is None:
+                resize = 4 * size
+        self.config = {"name": f"timm:{name}", "stem": stem, "resize": resize, "normalise": normalise, **options}
+        self.licence = found.licence if found else None
+        self._wants_maps = "maps" in needs
+        self._resize, self._normalise = resize, normalise
+        self.model = _create(name, channels, resize or size, stem, found, options)
+        mean, std = _normalisation(self.model, channels, pretrained=found is not None)
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+        with torch.no_grad():
+            shape = self.eval()(torch.zeros(1, channels, size, size))
+        self.train()
+        self.width = shape.pooled.shape[1]
+        self.map_widths = tuple(grid.shape[1] for grid in shape.maps or ())
+
+    def forward(self, images: Tensor) -> Features:
+        """``(B, C, H, W)`` → `Features`."""
+        x = self._prepare(images)
+        maps: tuple[Tensor, ...] | None = None
+        if self._wants_maps:
+            last, grids = cast(tuple[Tensor, list[Tensor]], self.model.forward_intermediates(x))
+            maps = tuple(grids)
+        else:
+            last = self.model.forward_features(x)
+        pooled = self.model.forward_head(last, pre_logits=True).flatten(1)
+        tokens = last if last.ndim == 3 else None
+        if maps is None and last.ndim == 4:
+            maps = (self._grid(last),)
+        return Features(pooled=pooled, tokens=tokens, maps=maps)
+
+    def depths(self) -> dict[str, int]:
+        """Parameter name → block number from the input, by timm's own grouping."""
+        matcher = self.model.group_matcher(coarse=False)
+        found: dict[str, int] = group_parameters(self.model, matcher, reverse=True)
+        return {f"model.{name}": depth for name, depth in found.items()}
+
+    def cam_layer(self) -> nn.Module:
+        """The last feature grid: the first norm of the last block of a transformer, else the last map of a CNN.
+
+        After a transformer's last attention the class token no longer reads the patches, so their gradient there is 0.
+        """
+        blocks = getattr(self.model, "blocks", None)
+        if blocks is not None and hasattr(blocks[-1], "norm1"):
+            return cast(nn.Module, blocks[-1].norm1)
+        return self.model.get_submodule(self.model.feature_info[-1]["module"])
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        x = images.float().div(255) if images.dtype == torch.uint8 else images
+        if self._normalise == "image":
+            deviation, mean = torch.std_mean(x, dim=(1, 2, 3), keepdim=True)
+            x = (x - mean) / (deviation + 1e-5)
+        else:
+            x = (x - self.mean) / self.std
+        if self._resize:
+            x = F.interpolate(x, size=(self._resize, self._resize), mode="bilinear", antialias=False)
+        return x
+
+    def _grid(self, last: Tensor) -> Tensor:
+        """(B, C, H, W), also from the models that put channels last."""
+        return last.permute(0, 3, 1, 2) if getattr(self.model, "output_fmt", "NCHW") == "NHWC" else last
+
+
+def _known(name: str) -> None:
+    if timm.is_model(name):
+        return
+    known = timm.list_models()
+    near = get_close_matches(name, known, n=4, cutoff=0.5)
+    raise NameUnknown("timm model", name, near or known, fix="suwen encoders NAME   lists those that contain NAME")
+
+
+def _create(
+    name: str, channels: int, size: int, stem: str, weights: Weights | None, options: dict[str, Any]
+) -> nn.Module:
+    keywords: dict[str, Any] = {"num_classes": 0, "in_chans": channels, **options}
+    if stem == "small":
+        keywords = small_stem_options(name) | keywords
+    cfg = timm.get_pretrained_cfg(name)
+    if cfg is not None and cfg.fixed_input_size:
+        keywords["img_size"] = size
+    if weights is not None:
+        keywords |= {"pretrained": True, "pretrained_cfg_overlay": weights.overlay}
+    create: Callable[..., nn.Module] = weights.loading(timm.create_model) if weights else timm.create_model
+    try:
+        model = create(name, **keywords)
+    except TypeError as error:
+        raise RecipeError(
+            f"timm:{name} does not take these options: {error}", why="each architecture has its own", fix="drop the option"
+        ) from error
+    if stem == "small":
+        open_stem(model, channels)
+    return model
+
+
+def _normalisation(model: nn.Module, channels: int, *, pretrained: bool) -> tuple[Tensor, Tensor]:
+    """Mean and deviation ``(1, C, 1, 1)``; those of three colours are averaged for another number of channels."""
+    cfg = getattr(model, "pretrained_cfg", {}) if pretrained else {}
+    found = []
+    for values in (cfg.get("mean", (MEAN,)), cfg.get("std", (STD,))):
+        values = torch.tensor(values)
+        values = values if len(values) == channels else values.mean().expand(channels)
+        found.append(values.reshape(1, channels, 1, 1).clone())
+    return found[0], found[1]

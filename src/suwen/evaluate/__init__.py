@@ -1,0 +1,1 @@
+"""How good the answers are: metrics with intervals, calibration, subgroups, baselines, figures and the report."""

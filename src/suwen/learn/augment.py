@@ -1,0 +1,231 @@
+"""Random changes of images that a radiologist would still read the same way.
+
+Each transform is a row: what it draws, and a pure function of images and draws. Which are allowed, and how strong,
+is part of the recipe: ``--set "augment={affine: {rotate: 10}, noise: {}}"``. Images are float ``(B, C, H, W)`` in
+[0, 1]; draws come from a CPU generator, so that a seed gives the same ones on every device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from suwen.core.dataset import Batch
+from suwen.core.errors import NameUnknown, RecipeError
+
+Draws = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One row.
+
+    Attributes:
+        defaults: settings and their values.
+        draw: ``(B, settings, generator) → draws``.
+        apply: ``(images, draws) → images``, pure.
+        mixes: the draws hold ``partner`` (B,) and ``share`` (B,), by which targets are mixed too.
+    """
+
+    defaults: dict[str, float]
+    draw: Callable[[int, dict[str, float], Generator], Draws]
+    apply: Callable[[Tensor, Draws], Tensor]
+    mixes: bool = False
+
+
+def _uniform(n: int, low: float, high: float, g: Generator) -> Tensor:
+    return torch.rand(n, generator=g) * (high - low) + low
+
+
+def _sometimes(n: int, p: float, g: Generator) -> Tensor:
+    return torch.rand(n, generator=g) < p
+
+
+def _column(values: Tensor, images: Tensor) -> Tensor:
+    return values.to(images.device, images.dtype)[:, None, None, None]
+
+
+def _draw_flip(n: int, s: dict[str, float], g: Generator) -> Draws:
+    return {"horizontal": _sometimes(n, s["horizontal"], g), "vertical": _sometimes(n, s["vertical"], g)}
+
+
+def _flip(images: Tensor, d: Draws) -> Tensor:
+    images = torch.where(d["horizontal"].to(images.device)[:, None, None, None], images.flip(-1), images)
+    return torch.where(d["vertical"].to(images.device)[:, None, None, None], images.flip(-2), images)
+
+
+def _draw_affine(n: int, s: dict[str, float], g: Generator) -> Draws:
+    low, high = math.log(1 - s["scale"]), math.log(1 + s["scale"])
+    aspect = _uniform(n, -s["stretch"], s["stretch"], g)
+    scale = _uniform(n, low, high, g)
+    return {
+        "angle": _uniform(n, -s["rotate"], s["rotate"], g) * (math.pi / 180),
+        "scale_x": (scale + aspect).exp(),
+        "scale_y": (scale - aspect).exp(),
+        "shear": _uniform(n, -s["shear"], s["shear"], g) * (math.pi / 180),
+        "x": _uniform(n, -s["shift"], s["shift"], g) * 2,
+        "y": _uniform(n, -s["shift"], s["shift"], g) * 2,
+    }
+
+
+def _affine(images: Tensor, d: Draws) -> Tensor:
+    """Rotation, scale, stretch, shear and shift in one bilinear resampling; outside is black."""
+    cos, sin, shear = d["angle"].cos(), d["angle"].sin(), d["shear"].tan()
+    first = torch.stack([cos / d["scale_x"], (shear * cos - sin) / d["scale_x"], d["x"]], 1)
+    second = torch.stack([sin / d["scale_y"], (shear * sin + cos) / d["scale_y"], d["y"]], 1)
+    theta = torch.stack([first, second], 1).to(images.device, images.dtype)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _draw_intensity(n: int, s: dict[str, float], g: Generator) -> Draws:
+    return {
+        "brightness": _uniform(n, -s["brightness"], s["brightness"], g),
+        "contrast": _uniform(n, -s["contrast"], s["contrast"], g).exp(),
+        "gamma": _uniform(n, -s["gamma"], s["gamma"], g).exp(),
+    }
+
+
+def _intensity(images: Tensor, d: Draws) -> Tensor:
+    """Exposure and tone curve: gamma, then contrast about the image's mean, then brightness."""
+    x = images.clamp(0, 1) ** _column(d["gamma"], images)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return ((x - mean) * _column(d["contrast"], images) + mean + _column(d["brightness"], images)).clamp(0, 1)
+
+
+def _draw_noise(n: int, s: dict[str, float], g: Generator) -> Draws:
+    return {"level": _uniform(n, 0, s["level"], g), "seed": torch.randint(2**31, (1,), generator=g)}
+
+
+def _noise(images: Tensor, d: Draws) -> Tensor:
+    """White Gaussian noise with a standard deviation drawn for each image."""
+    g = torch.Generator().manual_seed(int(d["seed"]))
+    white = torch.randn(images.shape, generator=g).to(images.device, images.dtype)
+    return (images + white * _column(d["level"], images)).clamp(0, 1)
+
+
+def _draw_sharpness(n: int, s: dict[str, float], g: Generator) -> Draws:
+    return {"amount": _uniform(n, -s["blur"], s["sharpen"], g)}
+
+
+def _sharpness(images: Tensor, d: Draws) -> Tensor:
+    """Between blurred (-1: a 3×3 binomial filter) and sharpened (+1: twice the detail): detectors differ in it."""
+    channels = images.shape[1]
+    kernel = torch.tensor([1.0, 2.0, 1.0], device=images.device, dtype=images.dtype)
+    kernel = (kernel[:, None] * kernel / 16).expand(channels, 1, 3, 3)
+    soft = F.conv2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), kernel, groups=channels)
+    return (images + (images - soft) * _column(d["amount"], images)).clamp(0, 1)
+
+
+def _draw_erase(n: int, s: dict[str, float], g: Generator) -> Draws:
+    side = _uniform(n, 0, s["side"], g) * _sometimes(n, s["p"], g)
+    return {"side": side, "x": torch.rand(n, generator=g), "y": torch.rand(n, generator=g), "grey": torch.rand(n, generator=g)}
+
+
+def _boxes(images: Tensor, side: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """(B, 1, H, W) true inside square boxes of `side` (share of the image) centred at (x, y)."""
+    height, width = images.shape[-2:]
+    rows = (torch.arange(height) + 0.5) / height
+    columns = (torch.arange(width) + 0.5) / width
+    inside = ((rows - y[:, None]).abs() < side[:, None] / 2)[:, :, None] & (
+        (columns - x[:, None]).abs() < side[:, None] / 2
+    )[:, None, :]
+    return inside[:, None].to(images.device)
+
+
+def _erase(images: Tensor, d: Draws) -> Tensor:
+    """A square painted grey (Zhong et al. 2020)."""
+    return torch.where(_boxes(images, d["side"], d["x"], d["y"]), _column(d["grey"], images), images)
+
+
+def _draw_mixup(n: int, s: dict[str, float], g: Generator) -> Draws:
+    return {"partner": torch.randperm(n, generator=g), "share": _beta(n, s["alpha"], g)}
+
+
+def _mixup(images: Tensor, d: Draws) -> Tensor:
+    """Convex combinations of pairs (Zhang et al. 2018)."""
+    share = _column(d["share"], images)
+    return images * share + images[d["partner"].to(images.device)] * (1 - share)
+
+
+def _draw_cutmix(n: int, s: dict[str, float], g: Generator) -> Draws:
+    side = (1 - _beta(n, s["alpha"], g)).sqrt() * _sometimes(n, s["p"], g)
+    x, y = torch.rand(n, generator=g), torch.rand(n, generator=g)
+    width, height = ((c + side / 2).clamp(max=1) - (c - side / 2).clamp(min=0) for c in (x, y))
+    return {"partner": torch.randperm(n, generator=g), "side": side, "x": x, "y": y, "share": 1 - width * height}
+
+
+def _cutmix(images: Tensor, d: Draws) -> Tensor:
+    """A square of another image pasted in (Yun et al. 2019)."""
+    return torch.where(_boxes(images, d["side"], d["x"], d["y"]), images[d["partner"].to(images.device)], images)
+
+
+def _beta(n: int, alpha: float, g: Generator) -> Tensor:
+    """Beta(α, α) draws as a ratio of gamma draws, from the generator."""
+    first, second = (torch._standard_gamma(torch.full((n,), alpha), generator=g) for _ in range(2))
+    return first / (first + second).clamp_min(1e-12)
+
+
+TRANSFORMS: dict[str, Transform] = {
+    "flip": Transform({"horizontal": 0.5, "vertical": 0.0}, _draw_flip, _flip),
+    "affine": Transform({"rotate": 10, "shift": 0.06, "scale": 0.12, "stretch": 0.0, "shear": 0.0}, _draw_affine, _affine),
+    "intensity": Transform({"brightness": 0.1, "contrast": 0.2, "gamma": 0.2}, _draw_intensity, _intensity),
+    "sharpness": Transform({"blur": 1.0, "sharpen": 1.0}, _draw_sharpness, _sharpness),
+    "noise": Transform({"level": 0.03}, _draw_noise, _noise),
+    "erase": Transform({"p": 0.5, "side": 0.4}, _draw_erase, _erase),
+    "mixup": Transform({"alpha": 0.2}, _draw_mixup, _mixup, mixes=True),
+    "cutmix": Transform({"alpha": 1.0, "p": 0.5}, _draw_cutmix, _cutmix, mixes=True),
+}
+"""Name → transform; units: degrees (rotate, shear), shares of the side (shift, erase side), of the range (brightness,
+noise level), natural-log factors (scale is a share; contrast, gamma, stretch)."""
+
+DEFAULT: dict[str, dict[str, float]] = {"affine": {}, "intensity": {}, "noise": {}}
+"""What is allowed when a recipe does not say: no flips, since left and right mean something in a body."""
+
+
+class ImageAugment:
+    """The transforms a recipe allows, in the order of `TRANSFORMS`.
+
+    Args:
+        allowed: name → settings that differ from the defaults; None for `DEFAULT`.
+        labels: number of labels, for mixing targets.
+
+    Raises:
+        NameUnknown, RecipeError: an unknown transform or setting.
+    """
+
+    def __init__(self, allowed: dict[str, dict[str, Any]] | None, labels: int) -> None:
+        chosen = DEFAULT if allowed is None else allowed
+        for name, settings in chosen.items():
+            if name not in TRANSFORMS:
+                raise NameUnknown("transform", name, TRANSFORMS, fix="--set 'augment={affine: {rotate: 10}}'")
+            if unknown := sorted(set(settings or {}) - set(TRANSFORMS[name].defaults)):
+                known = ", ".join(TRANSFORMS[name].defaults)
+                raise RecipeError(f"augment.{name}.{unknown[0]}", why=f"{name} takes {known}", fix="rename or drop it")
+        self.rows = [(row, row.defaults | (chosen[name] or {})) for name, row in TRANSFORMS.items() if name in chosen]
+        self.labels = labels
+
+    def __call__(self, batch: Batch, generator: Generator) -> Batch:
+        """A batch whose inputs (and, where images are mixed, targets) are changed."""
+        if not self.rows:
+            return batch
+        images, target = batch["inputs"], batch["target"]
+        images = images.float().div_(255) if images.dtype == torch.uint8 else images
+        for transform, settings in self.rows:
+            draws = transform.draw(len(images), settings, generator)
+            images = transform.apply(images, draws)
+            if transform.mixes:
+                target = self._mix(target, draws)
+        return {**batch, "inputs": images, "target": target}
+
+    def _mix(self, target: Tensor, draws: Draws) -> Tensor:
+        shares = target if target.ndim == 2 else F.one_hot(target, self.labels)
+        shares = shares.float()
+        share = draws["share"].to(shares.device)[:, None]
+        return shares * share + shares[draws["partner"].to(shares.device)] * (1 - share)

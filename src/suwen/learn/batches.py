@@ -1,0 +1,72 @@
+"""Batches: shuffled slices of a Dataset's columns, augmented on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from suwen.core.dataset import Batch, Dataset
+from suwen.learn.randomness import derive, generator
+
+Augment = Callable[[Batch, torch.Generator], Batch]
+
+_ORDER, _AUGMENT = 0, 1  # streams of randomness
+
+
+class Batches:
+    """All batches of one epoch, the same for the same ``(seed, epoch)``.
+
+    The rows are dealt into batches of nearly equal size: none is dropped, and none is so small that batch
+    normalisation would fail on it.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        rows: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+        augment: Augment | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        self.dataset, self.rows, self.seed, self.device = dataset, rows, seed, torch.device(device)
+        self.augment, self.channels_last = augment, channels_last
+        self.count = max(1, -(-len(rows) // batch_size))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[tuple[int, Batch]]:
+        """``(number, batch)`` from batch `start` on."""
+        order = np.random.default_rng([derive(self.seed, _ORDER), epoch]).permutation(self.rows)
+        dealt = np.array_split(order, self.count)
+        for number in range(start, self.count):
+            batch = self.gather(np.sort(dealt[number]))
+            if self.augment is not None:
+                batch = self.augment(batch, generator(self.seed, _AUGMENT, epoch, number))
+            yield number, batch
+
+    def plain(self) -> Iterator[Batch]:
+        """All rows in order, as they are."""
+        for part in np.array_split(self.rows, self.count):
+            if len(part):
+                yield self.gather(part)
+
+    def gather(self, rows: np.ndarray) -> Batch:
+        """One batch of these rows on the device."""
+        target = torch.from_numpy(np.asarray(self.dataset.targets)[rows])
+        return {"inputs": self._inputs(self.dataset.take(rows)), "target": target.to(self.device), "index": rows}
+
+    def _inputs(self, taken: Any) -> Any:
+        if isinstance(taken, dict):
+            return {name: self._inputs(part) for name, part in taken.items()}
+        moved: Tensor = torch.from_numpy(taken).to(self.device)
+        if self.channels_last and moved.ndim == 4:
+            moved = moved.contiguous(memory_format=torch.channels_last)
+        return moved

@@ -1,0 +1,69 @@
+"""The one loop. It knows batches and ``{"loss", "output"}``, nothing of images or records."""
+
+from __future__ import annotations
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from suwen.core.recipe import TrainingSettings
+from suwen.learn.batches import Batches
+from suwen.learn.optimizer import Rate, set_rate
+from suwen.learn.progress import Progress
+from suwen.learn.randomness import derive
+from suwen.learn.watch import Watch
+
+_STEP = 2  # stream of randomness: dropout and whatever else a module draws
+
+
+def fit(
+    module: nn.Module,
+    batches: Batches,
+    optimizer: torch.optim.Optimizer,
+    rate: Rate,
+    settings: TrainingSettings,
+    *,
+    fabric: Fabric,
+    watch: Watch,
+    seed: int = 0,
+) -> Progress:
+    """Train `module` (a TaskModule) in place and say how it went.
+
+    Everything random is drawn from ``(seed, epoch, batch)``, so a training that was killed and goes on from a
+    checkpoint ends with the same weights, bit for bit.
+
+    Args:
+        module: ``module(batch) -> {"loss", "output"}``.
+        batches: of the training rows.
+        optimizer: over the module's parameters; a private one clips and adds noise in its own ``step``.
+        rate: learning rate at each optimizer step.
+        settings: epochs, accumulation, clipping.
+        fabric: precision, device, several processes.
+        watch: evaluates, keeps the best weights, logs, checkpoints, and says when to stop.
+        seed: of the run.
+
+    Raises:
+        TrainingError: the loss is not a number; the samples of that batch are named.
+    """
+    task, stepper = fabric.setup(module, optimizer)
+    progress = watch.begin()
+    while not watch.done(progress):
+        task.train()
+        for number, batch in batches.epoch(progress.epoch, start=progress.batch):
+            torch.manual_seed(derive(seed, _STEP, progress.epoch, number))
+            steps = (number + 1) % settings.accumulate == 0 or number + 1 == len(batches)
+            with fabric.no_backward_sync(task, enabled=not steps):  # type: ignore[arg-type]
+                loss = task(batch)["loss"]
+                fabric.backward(loss / settings.accumulate)
+            watch.saw(progress, loss, batch)
+            if not steps:
+                continue
+            if settings.clip:
+                fabric.clip_gradients(task, stepper, max_norm=settings.clip, error_if_nonfinite=False)  # type: ignore[arg-type]
+            set_rate(optimizer, rate(progress.step))
+            stepper.step()
+            stepper.zero_grad()
+            module.after_step()  # type: ignore[operator]
+            watch.stepped(progress, number)
+        watch.epoch_ended(progress)
+    return watch.finish(progress)

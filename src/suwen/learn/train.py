@@ -1,0 +1,153 @@
+"""`train`: a Task, a Dataset and a Recipe become a Model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from suwen.core.dataset import Dataset
+from suwen.core.encoder import Encoder, build_encoder
+from suwen.core.errors import DataError
+from suwen.core.head import Head
+from suwen.core.model import Model, evaluating
+from suwen.core.recipe import Recipe
+from suwen.core.registry import HEADS
+from suwen.core.task import Task, load_object
+from suwen.learn.average import Average
+from suwen.learn.batches import Augment, Batches
+from suwen.learn.device import choose_precision, make_fabric
+from suwen.learn.fit import fit
+from suwen.learn.log import Log
+from suwen.learn.optimizer import make_optimizer, make_rate
+from suwen.learn.progress import Progress
+from suwen.learn.randomness import derive
+from suwen.learn.watch import Watch
+
+Score = Callable[[Model, np.ndarray, np.ndarray], dict[str, float]]
+"""(model, logits, row numbers) → figures on these rows, with ``"score"`` to be raised."""
+
+_WEIGHTS = 3  # stream of randomness: initial weights
+
+
+@dataclass
+class Trained:
+    """What a training gives."""
+
+    model: Model
+    progress: Progress
+    precision: str
+    device: str
+
+
+def train(
+    task: Task,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    score: Score | None = None,
+    folder: Path | None = None,
+    logs: Sequence[Log] = (),
+) -> Trained:
+    """Train on the rows of the split ``train``, choose the epoch on ``val``.
+
+    Args:
+        task: the row.
+        dataset: decoded and split.
+        recipe: every setting.
+        score: judges validation logits; None keeps the last weights.
+        folder: for checkpoints; an existing one is gone on from.
+        logs: told each step and epoch.
+    """
+    rows = dataset.where("train")
+    if not len(rows):
+        raise DataError("no training samples", why="the split 'train' is empty", fix="check the split column or folders")
+    settings = recipe.training
+    precision = choose_precision(settings.precision)
+    fabric = make_fabric(precision)
+    model = build_model(task, dataset, recipe)
+    module = task.bind(model.encoder, model.head, recipe)
+    if settings.channels_last:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(module, settings, _depths(model.encoder))
+    batches = Batches(
+        dataset,
+        rows,
+        batch_size=settings.batch_size,
+        seed=recipe.seed,
+        device=fabric.device,
+        augment=make_augment(task, recipe, len(dataset.labels)),
+        channels_last=settings.channels_last,
+    )
+    rate = make_rate(settings, -(-len(batches) // settings.accumulate))
+    val = dataset.where("val")
+    watch = Watch(
+        module,
+        optimizer,
+        settings,
+        folder=folder,
+        evaluate=_evaluator(model, dataset, val, score, fabric.autocast) if score is not None and len(val) else None,
+        average=Average(module.to(fabric.device), settings.average) if settings.average else None,
+        logs=logs,
+        name_rows=lambda numbers: [str(name) for name in dataset.ids[numbers]],
+        rate=rate,
+        batches=len(batches),
+    )
+    progress = fit(module, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
+    for part in model.parts().values():
+        part.eval()
+    return Trained(model, progress, precision, str(fabric.device))
+
+
+def build_model(task: Task, dataset: Dataset, recipe: Recipe) -> Model:
+    """The untrained Model of a recipe; its random weights come from the recipe's seed."""
+    torch.manual_seed(derive(recipe.seed, _WEIGHTS))
+    head_class = HEADS[task.head]
+    options = head_class.options_for(dataset, dataset.where("train"), _head_options(recipe))
+    encoder: Encoder = build_encoder(
+        recipe.encoder.name,
+        dataset.preprocess,
+        weights=recipe.encoder.weights,
+        needs=head_class.needs,
+        **recipe.encoder.options,
+    )
+    head: Head = head_class(encoder.width, tuple(dataset.labels), map_widths=encoder.map_widths, **options)
+    return Model(task, dataset.preprocess, encoder, head, views=recipe.evaluation.views)
+
+
+def make_augment(task: Task, recipe: Recipe, labels: int) -> Augment | None:
+    """The random transforms of a task, None where it has none."""
+    if task.augment is None or recipe.augment == {}:
+        return None
+    made: Augment = load_object(task.augment)(recipe.augment, labels)
+    return made
+
+
+def _head_options(recipe: Recipe) -> dict[str, Any]:
+    positive = {"positive": recipe.evaluation.positive} if recipe.evaluation.positive is not None else {}
+    return positive | recipe.head.options
+
+
+def _depths(encoder: Encoder) -> dict[str, int]:
+    return {f"encoder.{name}": depth for name, depth in encoder.depths().items()}
+
+
+def _evaluator(
+    model: Model, dataset: Dataset, rows: np.ndarray, score: Score, autocast: Callable[[], Any]
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Loss and scores on validation, without test-time views, in the training's precision."""
+
+    def evaluate(module: nn.Module) -> dict[str, float]:
+        with evaluating([module]), torch.inference_mode(), autocast():
+            logits = model.infer(dataset, rows, views=())
+            device = next(module.parameters()).device
+            target = torch.from_numpy(np.asarray(dataset.targets)[rows]).to(device)
+            loss = float(model.head.loss(torch.from_numpy(logits).to(device), target))
+        return {"loss": loss, **score(model, logits, rows)}
+
+    return evaluate

@@ -1,0 +1,182 @@
+"""`Watch`: what goes on around the loop: evaluation, the best weights, logs, checkpoints, stopping."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from suwen.core.dataset import Batch
+from suwen.core.errors import TrainingError
+from suwen.core.recipe import TrainingSettings
+from suwen.learn.average import Average
+from suwen.learn.checkpoint import load_checkpoint, save_checkpoint
+from suwen.learn.log import Log
+from suwen.learn.progress import Progress
+
+Evaluate = Callable[[nn.Module], dict[str, float]]
+"""The module in evaluation mode → figures; ``"score"`` is raised, ties are broken by a lower ``"loss"``."""
+
+
+class Watch:
+    """Observes one training of `module`.
+
+    Args:
+        module, optimizer: what a checkpoint holds.
+        settings: of the recipe.
+        folder: for checkpoints; None keeps none.
+        evaluate: figures on validation; None where there is none, then the last weights are kept.
+        average: moving average of the weights, evaluated and kept instead of the weights themselves.
+        logs: told each row and step.
+        name_rows: row numbers → sample ids, for the message about a NaN loss.
+        rate: learning rate at a step, for the log.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        settings: TrainingSettings,
+        *,
+        folder: Path | None = None,
+        evaluate: Evaluate | None = None,
+        average: Average | None = None,
+        logs: Sequence[Log] = (),
+        name_rows: Callable[[Any], Sequence[str]] = lambda rows: [str(row) for row in rows],
+        rate: Callable[[int], float] = lambda step: math.nan,
+        batches: int = 0,
+    ) -> None:
+        self.module, self.optimizer, self.settings = module, optimizer, settings
+        self.file = folder / "last.safetensors" if folder else None
+        self.evaluate, self.average, self.logs = evaluate, average, logs
+        self.name_rows, self.rate, self.batches = name_rows, rate, batches
+        self.best_weights: dict[str, Tensor] | None = None
+        self._began = self._saved = time.monotonic()
+        self._pending: list[tuple[Tensor, int, Any]] = []
+
+    def begin(self) -> Progress:
+        """Where to start: at a checkpoint if there is one."""
+        progress = Progress()
+        if self.file is not None and self.file.is_file():
+            progress = self._restore(load_checkpoint(self.file))
+        for log in self.logs:
+            log.begin(progress, self.settings.epochs, self.batches)
+        self._began = self._saved = time.monotonic()
+        return progress
+
+    def done(self, progress: Progress) -> bool:
+        """All epochs done, or no better one for too long."""
+        patience = self.settings.patience
+        return progress.epoch >= self.settings.epochs or (patience is not None and progress.since_best >= patience)
+
+    def saw(self, progress: Progress, loss: Tensor, batch: Batch) -> None:
+        """Note a loss. On a GPU it is read only now and then, so that the device need not wait."""
+        self._pending.append((loss.detach(), len(batch["index"]), batch["index"]))
+        if loss.device.type == "cpu" or len(self._pending) >= 20:
+            self._read(progress)
+
+    def stepped(self, progress: Progress, number: int) -> None:
+        """After an optimizer step."""
+        progress.step += 1
+        progress.batch = number + 1
+        if self.average is not None:
+            self.average.update()
+        for log in self.logs:
+            log.step(progress)
+        if self.file is not None and time.monotonic() - self._saved >= self.settings.checkpoint_seconds:
+            self.save(progress)
+
+    def epoch_ended(self, progress: Progress) -> None:
+        """Evaluate, keep the best, log, go to the next epoch."""
+        self._read(progress)
+        row: dict[str, Any] = {
+            "epoch": progress.epoch + 1,
+            "train_loss": progress.loss,
+            "learning_rate": self.rate(max(0, progress.step - 1)),
+        }
+        last = progress.epoch + 1 == self.settings.epochs
+        if self.evaluate is not None and ((progress.epoch + 1) % self.settings.evaluate_every == 0 or last):
+            row |= self._evaluate(progress)
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+        progress.samples += progress.seen
+        progress.losses, progress.seen = 0.0, 0
+        row["seconds"] = round(self._seconds(progress), 3)
+        progress.history.append(row)
+        for log in self.logs:
+            log.row(row)
+
+    def finish(self, progress: Progress) -> Progress:
+        """Put the kept weights into the module."""
+        progress.seconds = self._seconds(progress)
+        if self.settings.keep == "best" and self.best_weights is not None:
+            self.module.load_state_dict(self.best_weights)
+        elif self.average is not None:
+            self.module.load_state_dict(self.average.weights)
+        for log in self.logs:
+            log.end(progress)
+        return progress
+
+    def save(self, progress: Progress) -> None:
+        """Write a checkpoint."""
+        self._read(progress)
+        assert self.file is not None
+        progress.seconds = self._seconds(progress)
+        self._began = self._saved = time.monotonic()
+        state = {
+            "progress": progress.to_state(),
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else {"steps": self.average.steps, "weights": self.average.weights},
+            "best": self.best_weights,
+        }
+        save_checkpoint(self.file, state)
+
+    def _restore(self, state: dict[str, Any]) -> Progress:
+        self.module.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.steps = state["average"]["steps"]
+            for key, value in state["average"]["weights"].items():
+                self.average.weights[key].copy_(value)
+        self.best_weights = state["best"]
+        return Progress(**state["progress"])
+
+    def _read(self, progress: Progress) -> None:
+        for loss, count, rows in self._pending:
+            value = float(loss)
+            if not math.isfinite(value):
+                names = list(self.name_rows(rows))
+                raise TrainingError(
+                    f"the loss became {value} in epoch {progress.epoch + 1}, step {progress.step + 1}; "
+                    f"samples of that batch: {', '.join(names[:64])}",
+                    why="weights trained on from here would be worthless, so nothing was saved from this step on",
+                    fix="a smaller --learning-rate, --precision fp32, or look at these samples",
+                )
+            progress.losses += value * count
+            progress.seen += count
+        self._pending.clear()
+
+    def _evaluate(self, progress: Progress) -> dict[str, float]:
+        assert self.evaluate is not None
+        own = None
+        if self.average is not None:
+            own = {key: value.clone() for key, value in self.module.state_dict().items()}
+            self.module.load_state_dict(self.average.weights)
+        figures = dict(self.evaluate(self.module))
+        score = [figures.pop("score"), -figures["loss"]]
+        if progress.best is None or score > progress.best or any(math.isnan(value) for value in progress.best):
+            progress.best, progress.best_epoch, progress.since_best = score, progress.epoch + 1, 0
+            self.best_weights = {key: value.detach().clone() for key, value in self.module.state_dict().items()}
+        else:
+            progress.since_best += 1
+        if own is not None:
+            self.module.load_state_dict(own)
+        return {f"val_{name}": value for name, value in figures.items()}
+
+    def _seconds(self, progress: Progress) -> float:
+        return progress.seconds + time.monotonic() - self._began

@@ -1,0 +1,1 @@
+"""The virtual hospital: linked synthetic patients with known truth. A test bed, never evidence about medicine."""

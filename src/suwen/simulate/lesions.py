@@ -1,0 +1,129 @@
+"""What is wrong on a film: one nodule or one opacity, its shadow, its mask and its box.
+
+A nodule is at most 30 mm across (Fleischner Society glossary: Hansell et al., Radiology 2008;246:697). All other sizes
+and all contrasts are invented; the contrasts reach below what any observer can see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suwen.simulate.chest import HALF_FIELD_MM, Chest, Pixels
+
+Finding = Literal["nodule", "opacity"]
+Mask = NDArray[np.bool_]
+Profile = Callable[[Pixels, Pixels, NDArray[np.float64]], Pixels]
+
+
+OCCULT = 0.06
+"""Share of lesions that are on the film all but in name, as if known from a CT: they keep every observer under 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesion:
+    """One lesion, placed in the lung and not on the film, so that it moves with the body.
+
+    Attributes:
+        side: -1 in the lung on the image's left (the subject's right), 1 in the other.
+        across, down: place in that lung, see `Chest.place`.
+        size_mm: diameter of a nodule, extent of an opacity.
+        contrast: density it adds at its densest, before blur.
+        parts: `(n, 4)` the shapes it is made of: x, y, half width and half height, in units of half the size.
+    """
+
+    finding: Finding
+    side: int
+    across: float
+    down: float
+    size_mm: float
+    contrast: float
+    parts: NDArray[np.float64]
+
+
+def draw_nodule(rng: np.random.Generator) -> Lesion:
+    """A small round lesion: a sphere with one smaller bump. Its shadow is as deep as it is thick."""
+    size = rng.uniform(14.0, 30.0)
+    bump, direction = rng.uniform(0.3, 0.7), rng.uniform(0.0, 2.0 * np.pi)
+    parts = [
+        [0.0, 0.0, 1.0, rng.uniform(0.95, 1.1)],
+        [0.6 * np.cos(direction), 0.6 * np.sin(direction), bump, bump],
+    ]
+    return Lesion(
+        finding="nodule",
+        side=-1 if rng.random() < 0.5 else 1,
+        across=rng.uniform(0.15, 0.88),
+        down=rng.uniform(0.12, 0.92),
+        size_mm=size,
+        contrast=0.018 * size * _conspicuity(rng),
+        parts=np.array(parts),
+    )
+
+
+def draw_opacity(rng: np.random.Generator) -> Lesion:
+    """A patch like a consolidation: overlapping clouds with soft borders, more often low in the lung."""
+    count = int(rng.integers(3, 7))
+    parts = np.concatenate([rng.normal(0.0, 0.35, (count, 2)), rng.uniform(0.25, 0.6, (count, 2))], axis=1)
+    return Lesion(
+        finding="opacity",
+        side=-1 if rng.random() < 0.55 else 1,
+        across=rng.uniform(0.2, 0.85),
+        down=float(rng.beta(2.5, 1.5)) * 0.8 + 0.12,
+        size_mm=rng.uniform(40.0, 130.0),
+        contrast=0.36 * _conspicuity(rng),
+        parts=parts,
+    )
+
+
+def _conspicuity(rng: np.random.Generator) -> float:
+    """Contrast as a fraction of the clearest: spread evenly, and next to nothing in the `OCCULT` ones."""
+    return float(rng.uniform(0.0, 0.03) if rng.random() < OCCULT else rng.uniform(0.3, 1.0))
+
+
+def shadow(lesion: Lesion, chest: Chest) -> tuple[Pixels, Mask]:
+    """The density `lesion` adds to `chest`, and the pixels called its own: both `(size, size)`; the mask is not empty.
+
+    A nodule's mask is all of its shadow, an opacity's where the shadow is deeper than 0.4 of its deepest.
+    A lesion no larger than a pixel is spread over one (its radius r becomes hypot(r, 0.75 pixel) and its contrast
+    falls with the area), as a detector would record it, so that some pixel's centre always lies inside.
+    """
+    x, y = chest.place(lesion.side, lesion.across, lesion.down)
+    radius, pixel = 0.5 * lesion.size_mm / HALF_FIELD_MM, 2.0 / (chest.size * chest.pose.zoom)
+    spread = float(np.hypot(radius, 0.75 * pixel))
+    u, v = (chest.x - np.float32(x)) / np.float32(spread), (chest.y - np.float32(y)) / np.float32(spread)
+    if lesion.finding == "nodule":
+        profile, limit = _sphere(u, v, lesion.parts), 0.0
+    else:
+        profile, limit = _cloud(u, v, lesion.parts) * chest.lung, 0.4
+    return profile * np.float32(lesion.contrast * (radius / spread) ** 2), profile > limit * profile.max()
+
+
+def bounding_box(mask: Mask) -> tuple[int, int, int, int] | None:
+    """First column, first row, last column, last row of what is set (from 0, all inclusive), or None if nothing is."""
+    if not mask.any():
+        return None
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
+
+
+def _sphere(u: Pixels, v: Pixels, parts: NDArray[np.float64]) -> Pixels:
+    """Thickness of overlapping balls, 1 at the centre of the first."""
+    return np.sqrt(np.maximum(np.max([1.0 - r for r in _distances(u, v, parts)], axis=0), 0.0))
+
+
+def _cloud(u: Pixels, v: Pixels, parts: NDArray[np.float64]) -> Pixels:
+    """Overlapping clouds without a border, saturating at 1."""
+    depth = np.sum([np.exp(-r) for r in _distances(u, v, parts)], axis=0)
+    return np.float32(1.0) - np.exp(np.float32(-1.5) * depth)
+
+
+def _distances(u: Pixels, v: Pixels, parts: NDArray[np.float64]) -> list[Pixels]:
+    """Squared elliptic distance of every pixel from each part."""
+    return [
+        ((u - np.float32(x)) / np.float32(width)) ** 2 + ((v - np.float32(y)) / np.float32(height)) ** 2
+        for x, y, width, height in parts
+    ]

@@ -1,0 +1,153 @@
+"""``evaluate``: a Run judged on other labelled data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from suwen.core.dataset import Dataset
+from suwen.core.errors import DataError, LeakError
+from suwen.core.files import write_json
+from suwen.core.model import Model
+from suwen.core.registry import READERS
+from suwen.core.run import Run, load
+from suwen.evaluate.report import ReportContent, write_report
+from suwen.evaluate.summarise import summarise
+from suwen.verbs.finetune import counts_of, versions
+from suwen.verbs.judge import judge
+from suwen.verbs.reporting import examples, hospital_of
+
+
+def evaluate(
+    run: Model | str | Path,
+    data: str | Path,
+    *,
+    by: Sequence[str] = (),
+    split: str | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    out: str | Path | None = None,
+    skip_bad: bool = False,
+    allow_leak: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Judge a Run on labelled data, with the temperature and threshold it learned on its own validation split.
+
+    Args:
+        run: a Model or the folder of a Run.
+        data: as for ``finetune``.
+        by: metadata columns to report subgroups of.
+        split: which part of the data; the test part if the data has one, else all of it.
+        resamples, seed: of the bootstrap over subjects.
+        out: folder for ``metrics.json`` and ``report.html``; nothing is written unless given.
+        skip_bad: leave out unreadable files and count them.
+        allow_leak: go on although some of these images were trained on.
+        quiet: print nothing.
+
+    Returns:
+        The figures, in the shape of ``metrics.json``.
+
+    Raises:
+        LeakError: some of these images were used in training or validation of this Run.
+        DataError: the data are unreadable, unlabelled, or have labels that the Run does not know.
+    """
+    model = run if isinstance(run, Model) else load(run)
+    console = Console(quiet=quiet, highlight=False)
+    reader = READERS[model.task.reader]
+    samples = reader.read(data)
+    dataset = reader.build(
+        samples, model.preprocess, seed=seed, labels=model.head.labels, fractions=None, skip_bad=skip_bad
+    )
+    rows = _rows(dataset, split)
+    leaks = _seen(None if isinstance(run, Model) else Run(run), dataset, rows, allow_leak)
+    outcome = judge(model, dataset, rows)
+    figures = summarise(
+        outcome,
+        names=model.head.metrics,
+        threshold=model.calibration.threshold,
+        by=tuple(by),
+        resamples=resamples,
+        seed=seed,
+    )
+    name = split or "test"
+    metrics = {
+        "task": model.task.name,
+        "model": model.name,
+        "seed": seed,
+        "splits": {name: figures},
+        "baselines": {},
+        "training": model.card.get("training", {}),
+        "data": {"fingerprint": dataset.fingerprint, "counts": counts_of(dataset)},
+        "versions": versions(),
+    }
+    if out is not None:
+        write_json(Path(out) / "metrics.json", metrics)
+        content = ReportContent(
+            title=f"{model.name} on {Path(data).name}",
+            task=model.task.name,
+            model=model.name,
+            metrics=metrics,
+            outcomes={name: outcome},
+            baselines={},
+            history=[],
+            data_check={"tables": [], "warnings": [], "leaks": leaks},
+            recipe_yaml="",
+            versions=metrics["versions"],
+            examples=examples(model, dataset, rows, outcome),
+            notes=[],
+            simulated=hospital_of(data) is not None,
+            headline=model.task.metric,
+            temperature=model.calibration.temperature,
+        )
+        write_report(Path(out) / "report.html", content)
+    _say(console, metrics, name, out)
+    return metrics
+
+
+def _rows(dataset: Dataset, split: str | None) -> np.ndarray:
+    wanted = dataset.where(split or "test")  # type: ignore[arg-type]
+    if len(wanted):
+        return wanted
+    if split is not None:
+        raise DataError(f"no samples in the split {split!r}", why="nothing to judge", fix="leave out --split")
+    targets = np.asarray(dataset.targets)
+    return np.flatnonzero(targets >= 0) if targets.ndim == 1 else np.arange(len(dataset))
+
+
+def _seen(run: Run | None, dataset: Dataset, rows: np.ndarray, allow_leak: bool) -> list[str]:
+    """What of these rows the Run was trained or chosen on."""
+    if run is None or not run.seen.is_file():
+        return []
+    from safetensors.numpy import load_file
+
+    used = load_file(run.seen)["digests"].view(np.uint64)
+    digests = getattr(dataset, "digests", np.zeros(0, str))[rows]
+    here = np.array([int(str(digest)[:16], 16) for digest in digests], np.uint64)
+    again = np.flatnonzero(np.isin(here, used))
+    if not len(again):
+        return []
+    names = ", ".join(str(name) for name in dataset.ids[rows[again[:5]]])
+    seen = f"{len(again)} of {len(rows)} images were used to train or choose this Run: {names}"
+    if not allow_leak:
+        raise LeakError(seen, why="figures on them say nothing about new patients", fix="--split test, other data, or --allow-leak")
+    return [seen]
+
+
+def _say(console: Console, metrics: dict[str, Any], split: str, out: str | Path | None) -> None:
+    from rich.table import Table
+
+    figures = metrics["splits"][split]
+    table = Table(title=f"{metrics['model']} on {figures['n']} samples of {figures['subjects']} subjects")
+    for column in ("metric", "value", "95 % interval"):
+        table.add_column(column)
+    for name, found in figures["metrics"].items():
+        value = "not defined" if found["value"] is None else f"{found['value']:.4f}"
+        interval = "" if found["low"] is None else f"{found['low']:.4f} – {found['high']:.4f}"
+        table.add_row(name, value, interval)
+    console.print(table)
+    if out is not None:
+        console.print(f"open    {Path(out) / 'report.html'}")

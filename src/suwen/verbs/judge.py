@@ -1,0 +1,95 @@
+"""From a Model's logits to Outcomes, calibration and figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from suwen.core.calibration import Calibration
+from suwen.core.dataset import Dataset
+from suwen.core.model import Model
+from suwen.core.recipe import EvaluationSettings
+from suwen.core.task import Task
+from suwen.evaluate.baselines import LabelledImages, baseline_outcomes
+from suwen.evaluate.calibration import fit_temperature
+from suwen.evaluate.conformal import fit_quantile
+from suwen.evaluate.metrics import METRICS
+from suwen.evaluate.outcome import Outcome
+from suwen.evaluate.threshold import choose_threshold
+from suwen.learn.train import Score
+
+
+def outcome_of(model: Model, dataset: Dataset, rows: np.ndarray, logits: np.ndarray) -> Outcome:
+    """What was true and what the model says of some rows."""
+    probabilities = model.head.probabilities(torch.from_numpy(logits).double(), model.calibration).numpy()
+    return Outcome(
+        ids=dataset.ids[rows],
+        subjects=dataset.subjects[rows],
+        target=np.asarray(dataset.targets)[rows],
+        probabilities=probabilities,
+        labels=tuple(dataset.labels),
+        metadata=dataset.metadata.iloc[rows].reset_index(drop=True),
+        positive=getattr(model.head, "positive", -1),
+    )
+
+
+def score_by(task: Task, dataset: Dataset) -> Score:
+    """The task's headline metric on validation, higher being better whichever it is."""
+    metric = METRICS[task.metric]
+    sign = 1 if metric.higher_is_better else -1
+
+    def score(model: Model, logits: np.ndarray, rows: np.ndarray) -> dict[str, float]:
+        value = metric.function(outcome_of(model, dataset, rows, logits))
+        return {task.metric: value, "score": sign * value}
+
+    return score
+
+
+def calibrate(model: Model, dataset: Dataset, rows: np.ndarray, settings: EvaluationSettings) -> None:
+    """Fit temperature, threshold and prediction sets on these rows (validation), in place."""
+    if not len(rows):
+        return
+    logits = model.infer(dataset, rows)
+    targets = np.asarray(dataset.targets)[rows]
+    model.calibration = Calibration(temperature=fit_temperature(logits, targets), coverage=settings.coverage)
+    outcome = outcome_of(model, dataset, rows, logits)
+    threshold = choose_threshold(outcome, settings.threshold)
+    model.calibration = replace(
+        model.calibration,
+        threshold=threshold if outcome.binary else None,
+        quantile=fit_quantile(outcome, settings.coverage),
+    )
+
+
+def judge(model: Model, dataset: Dataset, rows: np.ndarray) -> Outcome:
+    """The model's answers on some rows."""
+    return outcome_of(model, dataset, rows, model.infer(dataset, rows))
+
+
+def judge_baselines(task: Task, dataset: Dataset, outcomes: dict[str, Outcome]) -> dict[str, dict[str, Outcome]]:
+    """Name → split → the answers of what is printed beside the model, learned from the same training rows."""
+    if "val" not in outcomes:
+        return {}
+    rows = dataset.where("train")
+    train = LabelledImages(Rows(dataset, rows), np.asarray(dataset.targets)[rows])  # type: ignore[arg-type]
+    images: dict[str, Any] = {split: Rows(dataset, dataset.where(split)) for split in outcomes}  # type: ignore[arg-type]
+    return {name: baseline_outcomes(name, train, images, outcomes) for name in task.baselines}
+
+
+class Rows:
+    """Some rows of a Dataset as an array that is only read where it is indexed, so that no split is held in memory."""
+
+    def __init__(self, dataset: Dataset, rows: np.ndarray) -> None:
+        self.dataset, self.rows = dataset, rows
+        first = dataset.take(rows[:1])
+        self.shape, self.dtype, self.ndim = (len(rows), *first.shape[1:]), first.dtype, first.ndim
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        taken: np.ndarray = self.dataset.take(self.rows[index])
+        return taken

@@ -1,0 +1,84 @@
+"""``predict``: answers for files, folders and globs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from suwen.core.errors import FileUnreadable
+from suwen.core.model import Model, evaluating
+from suwen.core.prediction import Prediction
+from suwen.core.registry import READERS
+from suwen.core.run import load
+from suwen.core.sample import Sample
+from suwen.core.views import expand
+
+BATCH = 64
+
+
+def predict(run: Model | str | Path, *inputs: Any, skip_bad: bool = False, device: str = "cpu") -> list[Prediction]:
+    """Answer for each input, in order.
+
+    Args:
+        run: a Model or the folder of a Run.
+        inputs: files, folders, globs, ``.npz`` sets, manifests, or pixel arrays ``(H, W)`` or ``(H, W, C)``.
+        skip_bad: an unreadable file becomes a Prediction that abstains and says why, instead of an error.
+        device: ``"cpu"``, ``"cuda"`` …
+
+    Raises:
+        FileUnreadable: an input cannot be decoded and `skip_bad` is off.
+    """
+    return list(predict_each(run, *inputs, skip_bad=skip_bad, device=device))
+
+
+def predict_each(
+    run: Model | str | Path, *inputs: Any, skip_bad: bool = False, device: str = "cpu"
+) -> Iterator[Prediction]:
+    """As `predict`, one after the other, so that a large folder needs little memory."""
+    model = run if isinstance(run, Model) else load(run, device=device)
+    samples = [sample for each in inputs for sample in _samples(model, each)]
+    for start in range(0, len(samples), BATCH):
+        yield from _answer(model, samples[start : start + BATCH], skip_bad)
+
+
+def _samples(model: Model, source: Any) -> list[Sample]:
+    if isinstance(source, np.ndarray):
+        return [Sample(id="array", source=source, target=None, subject="array")]
+    read: list[Sample] = READERS[model.task.reader].read(source, labelled=False)
+    return read
+
+
+def _answer(model: Model, samples: list[Sample], skip_bad: bool) -> list[Prediction]:
+    began = time.perf_counter()
+    decoded: list[Any] = []
+    for sample in samples:
+        try:
+            decoded.append(model.preprocess(sample.source))
+        except FileUnreadable as error:
+            if not skip_bad:
+                raise
+            decoded.append(error)
+    good = [pixels for pixels in decoded if not isinstance(pixels, FileUnreadable)]
+    answers = iter(_ask(model, np.stack(good)) if good else [])
+    found = [_refused(item) if isinstance(item, FileUnreadable) else next(answers) for item in decoded]
+    seconds = (time.perf_counter() - began) / len(samples)
+    for sample, answer in zip(samples, found, strict=True):
+        answer.input, answer.task, answer.model, answer.seconds = sample.id, model.task.name, model.name, seconds
+    return found
+
+
+def _ask(model: Model, inputs: np.ndarray) -> list[Prediction]:
+    device = next(iter(model.encoder.named_parameters()))[1].device
+    images = torch.from_numpy(inputs).to(device)
+    with evaluating(model.parts().values()), torch.inference_mode():
+        logits = torch.stack([model.logits(view).float() for view in expand(images, model.views)]).mean(0)
+    return model.head.decode(logits.cpu(), model.calibration)
+
+
+def _refused(error: FileUnreadable) -> Prediction:
+    return Prediction(answer=None, probabilities={}, abstain=True, reason=f"unreadable: {error.seen}; {error.why}")

@@ -1,0 +1,131 @@
+"""What goes into a report: examples with their explanations, notes, the figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from suwen.core.dataset import Dataset
+from suwen.core.model import Model
+from suwen.core.recipe import Recipe
+from suwen.core.registry import EXPLANATIONS
+from suwen.core.run import Run
+from suwen.evaluate.outcome import Outcome
+from suwen.evaluate.report import Example, ReportContent, write_report
+from suwen.explain.overlay import overlay, picture, png
+from suwen.simulate.observer import best_possible
+
+EXAMPLES = 6
+"""Right ones and as many wrong ones."""
+
+
+def write_run_report(
+    run: Run,
+    model: Model,
+    dataset: Dataset,
+    check: dict[str, Any],
+    recipe: Recipe,
+    metrics: dict[str, Any],
+    outcomes: dict[str, Outcome],
+    baselines: dict[str, dict[str, Outcome]],
+    history: list[dict[str, Any]],
+) -> None:
+    """``report.html`` of a fine-tuning."""
+    split = "test" if "test" in outcomes else "val"
+    content = ReportContent(
+        title=run.path.resolve().name,
+        task=recipe.task,
+        model=model.name,
+        metrics=metrics,
+        outcomes=outcomes,
+        baselines=baselines,
+        history=history,
+        data_check=check,
+        recipe_yaml=recipe.to_yaml(),
+        versions=metrics["versions"],
+        examples=examples(model, dataset, dataset.where(split), outcomes[split]) if outcomes else [],
+        notes=notes_of(model, recipe),
+        simulated=hospital_of(recipe.data.source) is not None,
+        best_possible=_best_possible(recipe.data.source, outcomes.get(split)),
+        headline=model.task.metric,
+        criterion=recipe.evaluation.threshold,
+        temperature=model.calibration.temperature,
+    )
+    write_report(run.report, content)
+
+
+def hospital_of(source: str | Path) -> Path | None:
+    """The virtual hospital that these data are a ward of, None for real data."""
+    path = Path(source).resolve()
+    return next((folder for folder in (path, *path.parents) if (folder / "truth" / "films.csv").is_file()), None)
+
+
+def _best_possible(source: str, outcome: Outcome | None) -> dict[str, float] | None:
+    hospital = hospital_of(source)
+    if hospital is None or outcome is None or len(np.unique(outcome.target)) < 2:
+        return None
+    return best_possible(hospital, [str(name) for name in outcome.ids])
+
+
+def notes_of(model: Model, recipe: Recipe) -> list[str]:
+    """What a reader must know besides the figures."""
+    notes = [model.card["licence_warning"]] if model.card.get("licence_warning") else []
+    if recipe.encoder.weights is None and not recipe.encoder.name.startswith("run:"):
+        notes.append("The encoder started from random weights; pretrained ones usually need fewer labels.")
+    return notes
+
+
+def examples(model: Model, dataset: Dataset, rows: np.ndarray, outcome: Outcome, *, most: int = EXAMPLES) -> list[Example]:
+    """The surest wrong answers, and right ones spread over labels, each with its explanation."""
+    if outcome.multi_label or not len(rows):
+        return []
+    said = answers_of(model, outcome)
+    sure = outcome.probabilities[np.arange(len(rows)), said]
+    right = said == outcome.target
+    wrong_first = np.flatnonzero(~right)[np.argsort(-sure[~right], kind="stable")][:most]
+    chosen = np.concatenate([wrong_first, _spread(np.flatnonzero(right), outcome.target, most)]).astype(np.int64)
+    images = dataset.take(rows[chosen])
+    heat = _explain(model, images, said[chosen])
+    return [
+        Example(
+            id=str(outcome.ids[row]),
+            image_png=png(picture(image)),
+            overlay_png=None if shown is None else png(overlay(image, shown)),
+            truth=outcome.labels[outcome.target[row]],
+            answer=outcome.labels[said[row]],
+            probability=float(sure[row]),
+            correct=bool(right[row]),
+        )
+        for row, image, shown in zip(chosen, images, heat, strict=True)
+    ]
+
+
+def answers_of(model: Model, outcome: Outcome) -> np.ndarray:
+    """Label numbers given: the most probable, or by the threshold of a binary question."""
+    threshold = model.calibration.threshold
+    if not outcome.binary or threshold is None:
+        return outcome.probabilities.argmax(1)
+    positive = outcome.positive % 2
+    return np.where(outcome.probabilities[:, positive] >= threshold, positive, 1 - positive)
+
+
+def _spread(rows: np.ndarray, target: np.ndarray, most: int) -> np.ndarray:
+    """Rows taken in turn from each label."""
+    turn = np.zeros(len(rows), np.int64)
+    for label in np.unique(target[rows]):
+        mine = target[rows] == label
+        turn[mine] = np.arange(mine.sum())
+    return rows[np.argsort(turn, kind="stable")][:most]
+
+
+def _explain(model: Model, images: np.ndarray, labels: np.ndarray) -> list[np.ndarray | None]:
+    if model.task.explanation is None or not len(images):
+        return [None] * len(images)
+    attribute = EXPLANATIONS[model.task.explanation]
+    heat: np.ndarray = attribute(model, torch.from_numpy(images), torch.from_numpy(labels)).numpy()
+    return list(heat)
+
+
