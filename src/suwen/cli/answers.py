@@ -33,7 +33,15 @@ def write_csv(answers: Sequence[Prediction], path: str) -> None:
     for answer in answers:
         p = [answer.probabilities.get(label, "") for label in labels]
         writer.writerow(
-            [answer.input, _text(answer.answer), answer.abstain, answer.reason, "|".join(answer.set or []), answer.model, *p]
+            [
+                answer.input,
+                _text(answer.answer),
+                answer.abstain,
+                answer.reason,
+                "|".join(answer.set or []),
+                answer.model,
+                *p,
+            ]
         )
     write_text(Path(path), buffer.getvalue())
 

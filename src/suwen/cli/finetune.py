@@ -13,14 +13,20 @@ def finetune(
     task: Annotated[str | None, typer.Argument(help="A name that `suwen tasks` lists.")] = None,
     data: Annotated[str | None, typer.Argument(help="Class folders, manifest CSV, or MedMNIST .npz.")] = None,
     encoder: Annotated[str | None, typer.Option(help="FAMILY:NAME, such as timm:resnet50 or run:runs/base.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Pretrained: .safetensors file, folder, or 'hub'. Default: random.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Pretrained: .safetensors file, folder, or 'hub'. Default: random.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training data.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the input images in pixels. Default: from the data.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the input images in pixels. Default: from the data.")
+    ] = None,
     adapt: Annotated[str | None, typer.Option(help="full, or head (frozen encoder).")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16.")] = None,
-    positive: Annotated[str | None, typer.Option(help="Positive label of a binary question. Default: the last.")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="Positive label of a binary question. Default: the last.")
+    ] = None,
     by: Annotated[list[str] | None, typer.Option(help="Metadata column to report subgroups of; repeatable.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of split, weights, order and augmentation.")] = None,
     recipe: Annotated[str | None, typer.Option(help="YAML file of settings, such as a Run's recipe.yaml.")] = None,
@@ -44,26 +50,30 @@ def finetune(
 
     The same command on an unfinished Run goes on from its last checkpoint.
     """
-    VERBS["finetune"](
-        task,
-        data,
-        encoder=encoder,
-        weights=weights,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        size=size,
-        adapt=adapt,
-        precision=precision,
-        positive=positive,
-        by=by or (),
-        seed=seed,
-        recipe=recipe,
-        set=set or (),
-        out=out,
-        log=log or (),
-        skip_bad=skip_bad,
-        allow_leak=allow_leak,
-        overwrite=overwrite,
-        quiet=quiet,
-    )
+    try:
+        VERBS["finetune"](
+            task,
+            data,
+            encoder=encoder,
+            weights=weights,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            size=size,
+            adapt=adapt,
+            precision=precision,
+            positive=positive,
+            by=by or (),
+            seed=seed,
+            recipe=recipe,
+            set=set or (),
+            out=out,
+            log=log or (),
+            skip_bad=skip_bad,
+            allow_leak=allow_leak,
+            overwrite=overwrite,
+            quiet=quiet,
+        )
+    except KeyboardInterrupt:
+        typer.echo("\nstopped; the same command goes on from the last checkpoint", err=True)
+        raise typer.Exit(130) from None

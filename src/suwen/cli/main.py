@@ -25,7 +25,9 @@ for _name in COMMANDS:
 
 
 @app.callback()
-def _version(version: bool = typer.Option(False, "--version", help="Print the version and leave.", is_eager=True)) -> None:
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and leave.", is_eager=True),
+) -> None:
     if version:
         from suwen import __version__
 
@@ -40,6 +42,3 @@ def main() -> None:
     except SuwenError as error:
         typer.secho(f"suwen: {error}", err=True, fg="red")
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.secho("\nstopped; the same command goes on from the last checkpoint", err=True)
-        sys.exit(130)

@@ -14,7 +14,14 @@ def tasks(json: Annotated[bool, typer.Option("--json", help="One JSON object a l
     from suwen.cli.show import show_rows
 
     rows = [
-        {"task": t.name, "question": t.summary, "encoder": t.encoder, "head": t.head, "metric": t.metric, "explanation": t.explanation}
+        {
+            "task": t.name,
+            "question": t.summary,
+            "encoder": t.encoder,
+            "head": t.head,
+            "metric": t.metric,
+            "explanation": t.explanation,
+        }
         for t in VERBS["tasks"]()
     ]
     show_rows(rows, json=json)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from suwen.core.preprocess import Preprocess
-    from suwen.core.sample import Sample, Split
+    from suwen.core.sample import Sample
 
 Batch = dict[str, Any]
 """``{"inputs": …, "target": …, "index": (B,) row numbers}``: tensors, or dicts and lists of tensors where one input
@@ -39,7 +39,7 @@ class Dataset(Protocol):
 
     def __len__(self) -> int: ...
 
-    def where(self, split: Split) -> np.ndarray:
+    def where(self, split: str) -> np.ndarray:
         """Row numbers (int64) of one split."""
         ...
 

@@ -45,7 +45,12 @@ class Encoder(Protocol):
 
 
 def build_encoder(
-    name: str, preprocess: Preprocess, *, weights: str | None = None, needs: frozenset[str] = frozenset(), **options: Any
+    name: str,
+    preprocess: Preprocess,
+    *,
+    weights: str | None = None,
+    needs: frozenset[str] = frozenset(),
+    **options: Any,
 ) -> Encoder:
     """Build the encoder called `name`.
 

@@ -1,6 +1,6 @@
 """The error tree: every refusal says what was seen, why it is refused, and what to type instead.
 
-    raise DataError("chest/a.png is 0 bytes", why="an empty file holds no image", fix="delete it, or pass --skip-bad")
+raise DataError("chest/a.png is 0 bytes", why="an empty file holds no image", fix="delete it, or pass --skip-bad")
 """
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ class NameUnknown(RecipeError):
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
         offer = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names[:20])}"
-        super().__init__(
-            f"unknown {kind} {name!r}", why=f"no {kind} is registered under this name; {offer}", fix=fix
-        )
+        super().__init__(f"unknown {kind} {name!r}", why=f"no {kind} is registered under this name; {offer}", fix=fix)
 
 
 class ExtraMissing(SuwenError):

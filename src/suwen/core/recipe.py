@@ -24,7 +24,9 @@ class DataSettings(Settings):
     """Where the data is and how it is split."""
 
     source: str = Field("", description="folder, manifest CSV or .npz")
-    train: float = Field(0.7, ge=0, le=1, description="share of the subjects to train on, where the source has no split")
+    train: float = Field(
+        0.7, ge=0, le=1, description="share of the subjects to train on, where the source has no split"
+    )
     val: float = Field(0.15, ge=0, le=1)
     test: float = Field(0.15, ge=0, le=1)
     labels: tuple[str, ...] | None = Field(None, description="order of the labels; None sorts them")
@@ -87,7 +89,9 @@ class Recipe(Settings):
     task: str
     seed: int = Field(0, ge=0)
     data: DataSettings = DataSettings()
-    inputs: dict[str, Any] = Field(default_factory=dict, description="preprocessing; what is left out is chosen by the reader")
+    inputs: dict[str, Any] = Field(
+        default_factory=dict, description="preprocessing; what is left out is chosen by the reader"
+    )
     encoder: EncoderSettings = EncoderSettings()
     head: HeadSettings = HeadSettings()
     training: TrainingSettings = TrainingSettings()
@@ -125,11 +129,15 @@ def read_recipe(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecipeError(f"there is no recipe at {path}", fix="suwen finetune TASK DATA --out RUN writes one") from None
+        raise RecipeError(
+            f"there is no recipe at {path}", fix="suwen finetune TASK DATA --out RUN writes one"
+        ) from None
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is not YAML: {error}", fix="compare it with the recipe.yaml of any Run") from error
     if not isinstance(content, dict):
-        raise RecipeError(f"{path} holds a {type(content).__name__}, not settings", fix="start from a Run's recipe.yaml")
+        raise RecipeError(
+            f"{path} holds a {type(content).__name__}, not settings", fix="start from a Run's recipe.yaml"
+        )
     return content
 
 

@@ -85,7 +85,9 @@ class Run:
         config = self._read_config()
         if not self.weights.is_file():
             raise RunError(
-                f"{self.weights} is missing", why="a Run without its weights cannot answer", fix="copy the whole Run folder"
+                f"{self.weights} is missing",
+                why="a Run without its weights cannot answer",
+                fix="copy the whole Run folder",
             )
         digest = _digest(self.weights)
         if digest != config["weights_sha256"]:
@@ -114,7 +116,9 @@ class Run:
             config: dict[str, Any] = json.loads(self.config.read_text(encoding="utf-8"))
         except ValueError as error:
             raise RunError(
-                f"{self.config} is not JSON ({error})", why="it is truncated or edited", fix="copy the whole Run folder again"
+                f"{self.config} is not JSON ({error})",
+                why="it is truncated or edited",
+                fix="copy the whole Run folder again",
             ) from error
         if config.get("format", 0) > FORMAT:
             raise RunError(
@@ -122,10 +126,23 @@ class Run:
                 why="it was written by a newer version",
                 fix="pip install --upgrade suwen",
             )
-        wanted = {"format", "weights_sha256", "task", "labels", "preprocess", "encoder", "head", "calibration", "views", "card"}
+        wanted = {
+            "format",
+            "weights_sha256",
+            "task",
+            "labels",
+            "preprocess",
+            "encoder",
+            "head",
+            "calibration",
+            "views",
+            "card",
+        }
         if missing := sorted(wanted - set(config)):
             raise RunError(
-                f"{self.config} lacks {', '.join(missing)}", why="it is truncated or edited", fix="copy the whole Run folder again"
+                f"{self.config} lacks {', '.join(missing)}",
+                why="it is truncated or edited",
+                fix="copy the whole Run folder again",
             )
         return config
 

@@ -127,8 +127,11 @@ class PixelCache:
         final = self.folder / key
         if final.exists() and self._checked(final) is None:
             shutil.rmtree(final, ignore_errors=True)
-        if not final.exists():
+        try:
             folder.rename(final)
+        except OSError:
+            if not final.is_dir():  # else another process was faster, with the same content
+                raise
         return key
 
     def _checked(self, folder: Path) -> Columns | None:

@@ -130,14 +130,18 @@ def _present(dataset: Dataset) -> list[str]:
 def _counts(dataset: Dataset, split: str) -> np.ndarray:
     """int64 (K,): images of each class in a split."""
     targets = dataset.targets[dataset.splits == split]
-    if dataset.multi_label:
-        return targets.sum(axis=0, dtype=np.int64)
-    return np.bincount(targets[targets >= 0], minlength=len(dataset.labels))
+    counts: np.ndarray = (
+        targets.sum(axis=0, dtype=np.int64)
+        if dataset.multi_label
+        else np.bincount(targets[targets >= 0], minlength=len(dataset.labels))
+    )
+    return counts
 
 
 def _unlabelled(dataset: Dataset) -> np.ndarray:
     """bool (N,). In a multi-label set an image may have no label."""
-    return np.zeros(len(dataset), bool) if dataset.multi_label else np.less(dataset.targets, 0)
+    missing: np.ndarray = dataset.targets < 0
+    return np.zeros(len(dataset), bool) if dataset.multi_label else missing
 
 
 def _classes(dataset: Dataset) -> Table:

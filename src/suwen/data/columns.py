@@ -15,7 +15,7 @@ import pandas as pd
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.core.sample import Sample
 from suwen.data.cache import Columns, PixelCache, Row
-from suwen.data.contents import FileTable, for_each, read_picture, stamp
+from suwen.data.contents import DigestTable, for_each, read_picture, stamp
 from suwen.data.phash import perceptual_hash
 from suwen.data.preprocess import ImagePreprocess
 from suwen.data.split import label_names
@@ -108,8 +108,8 @@ def build(
     if not samples:
         raise DataError("no samples", why="there is nothing to decode", fix="check the path")
     names, multi_label = _names(samples, labels)
-    store, table = PixelCache(preprocess, cache), FileTable(samples, cache)
-    digests = [table.digest(sample) for sample in samples]
+    store, table = PixelCache(preprocess, cache), DigestTable(samples, cache)
+    digests = [table.get(sample) for sample in samples]
     known = [digest for digest in digests if digest is not None]
     columns = store.open(store.key(known)) if len(known) == len(samples) else None
     failures: list[DataError | None] = [None] * len(samples)
@@ -129,7 +129,7 @@ def _decode(
     failures: list[DataError | None],
     preprocess: ImagePreprocess,
     store: PixelCache,
-    table: FileTable,
+    table: DigestTable,
     progress: bool,
 ) -> Columns | None:
     """Decode what no earlier cache holds, filling in `digests` and `failures`; then the columns of the whole."""

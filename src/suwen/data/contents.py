@@ -6,16 +6,16 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import platformdirs
 
-from suwen.core.errors import DataError, FileUnreadable
+from suwen.core.errors import DataError, FileUnreadable, SuwenError
+from suwen.core.files import write_text
 from suwen.core.sample import Sample
 from suwen.data.decode import read_pixels
 from suwen.data.picture import Picture, picture_of
@@ -66,47 +66,69 @@ def for_each(
 
 
 class FileTable:
-    """Path, size and time of change to content digest, kept in the cache, so that nothing is decoded to know it again.
+    """What is known of files by path, size and time of change, kept in the cache so that no file is read twice for it.
 
-    One JSON file for each common parent folder. It is only a memory: a table that is damaged or cannot be written
-    costs time, never correctness.
+    One JSON file for each kind of knowledge and common parent folder. It is only a memory: a table that is damaged
+    or cannot be written costs time, never correctness.
+
+    Args:
+        files: those that will be asked for.
+        kind: of knowledge, the name of a folder in the cache.
+        cache: folder of the cache; the user's cache folder when None.
     """
 
-    def __init__(self, samples: Sequence[Sample], cache: Path | None) -> None:
-        folders = {os.path.dirname(_name(sample.source)) for sample in samples if isinstance(sample.source, Path)}  # noqa: PTH120
-        self._known: dict[str, list[int | str]] = {}
+    def __init__(self, files: Sequence[Path], kind: str, cache: Path | None) -> None:
+        folders = {os.path.dirname(_name(file)) for file in files}  # noqa: PTH120
+        key = hashlib.blake2b(_common(folders).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+        self._path = cache_root(cache) / kind / f"{key}.json"
+        self._known: dict[str, list[Any]] = {}
         self._changed = False
-        self._path: Path | None = None
-        if folders:
-            key = hashlib.blake2b(_common(folders).encode(errors="surrogateescape"), digest_size=16).hexdigest()
-            self._path = cache_root(cache) / "files" / f"{key}.json"
-            with contextlib.suppress(OSError, ValueError):
-                self._known = dict(json.loads(self._path.read_text(encoding="utf-8")))
+        with contextlib.suppress(OSError, ValueError):
+            self._known = dict(json.loads(self._path.read_text(encoding="utf-8")))
 
-    def digest(self, sample: Sample) -> bytes | None:
-        """The content digest of a sample: computed for pixels, looked up for files; None if not known (yet)."""
-        if not isinstance(sample.source, Path):
-            try:
-                return read_picture(sample).digest()
-            except DataError:
-                return None
-        known = self._known.get(_name(sample.source))
-        if known is None or known[:2] != stamp(sample.source):
-            return None
-        return bytes.fromhex(str(known[2]))
+    def get(self, file: Path) -> Any:
+        """What is known of a file; None if that is nothing or the file has changed."""
+        known = self._known.get(_name(file))
+        return known[2] if known is not None and known[:2] == stamp(file) else None
 
-    def add(self, sample: Sample, when: list[int] | None, digest: bytes) -> None:
-        """Remember the digest of a file whose `stamp` was `when` before it was decoded."""
-        if isinstance(sample.source, Path) and when is not None:
-            self._known[_name(sample.source)] = [*when, digest.hex()]
+    def add(self, file: Path, when: list[int] | None, value: Any) -> None:
+        """Remember a JSON-able value for a file whose `stamp` was `when` before it was read."""
+        if when is not None:
+            self._known[_name(file)] = [*when, value]
             self._changed = True
 
     def save(self) -> None:
         """Write the table, if it changed."""
-        if self._changed and self._path is not None:
-            with contextlib.suppress(OSError):
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(self._path, json.dumps(self._known).encode())
+        if self._changed:
+            with contextlib.suppress(OSError, SuwenError):
+                write_text(self._path, json.dumps(self._known))
+
+
+class DigestTable:
+    """The content digests of samples: looked up for files, computed for pixels."""
+
+    def __init__(self, samples: Sequence[Sample], cache: Path | None) -> None:
+        files = [sample.source for sample in samples if isinstance(sample.source, Path)]
+        self._files = FileTable(files, "digests", cache)
+
+    def get(self, sample: Sample) -> bytes | None:
+        """`Picture.digest` of a sample; None if it is not known (yet)."""
+        if isinstance(sample.source, Path):
+            known = self._files.get(sample.source)
+            return None if known is None else bytes.fromhex(known)
+        try:
+            return read_picture(sample).digest()
+        except DataError:
+            return None
+
+    def add(self, sample: Sample, when: list[int] | None, digest: bytes) -> None:
+        """Remember the digest of a file (see `FileTable.add`)."""
+        if isinstance(sample.source, Path):
+            self._files.add(sample.source, when, digest.hex())
+
+    def save(self) -> None:
+        """Write the table, if it changed."""
+        self._files.save()
 
 
 def stamp(source: object) -> list[int] | None:
@@ -124,8 +146,8 @@ def content_digests(
     samples: Sequence[Sample], *, cache: Path | None = None, progress: bool = True
 ) -> list[bytes | None]:
     """The `Picture.digest` of each sample; None where it cannot be decoded. Files seen before are not read again."""
-    table = FileTable(samples, cache)
-    digests = [table.digest(sample) for sample in samples]
+    table = DigestTable(samples, cache)
+    digests = [table.get(sample) for sample in samples]
     unknown = [index for index, digest in enumerate(digests) if digest is None]
 
     def work(sample: Sample) -> tuple[list[int] | None, bytes]:
@@ -140,24 +162,12 @@ def content_digests(
     return digests
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or leave the old one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _name(source: object) -> str:
-    return os.path.abspath(str(source))  # noqa: PTH100  (resolving every link of 100,000 paths takes seconds)
+def _name(file: Path) -> str:
+    return os.path.abspath(file)  # noqa: PTH100  (resolving every link of 100,000 paths takes seconds)
 
 
 def _common(folders: set[str]) -> str:
     try:
         return os.path.commonpath(folders)
-    except ValueError:  # different drives
+    except ValueError:  # no folder, or different drives
         return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,7 +18,7 @@ CORRELATION = 0.98
 """Candidates count when their pixels correlate above this. Chest films are all alike at 28 px: of PneumoniaMNIST's
 17 million pairs none but exact repeats is above it, while re-encoded copies are (tests/data/test_duplicates.py)."""
 
-MOST_CANDIDATES, MOST_VERIFIED = 100_000_000, 20_000
+MOST_CANDIDATES, MOST_VERIFIED, VERIFIED_AT_A_TIME = 200_000_000, 20_000, 256
 """Bounds on the work; beyond them the search says that it is incomplete."""
 
 
@@ -55,51 +54,55 @@ def near_pairs(dataset: Dataset, groups: np.ndarray) -> NearPairs:
     Returns:
         (row, row, correlation), best first.
     """
-    _, firsts = np.unique(groups, return_index=True)
-    found: set[tuple[int, int]] = set()
-    work = 0
-    for left, right in _same_band(dataset.phash[firsts]):
-        close = _distance(dataset.phash[firsts[left]], dataset.phash[firsts[right]]) <= DISTANCE
-        pairs = np.sort(np.stack([firsts[left[close]], firsts[right[close]]]), axis=0)
-        found.update(zip(*pairs.tolist(), strict=True))
-        work += len(left)
-        if work > MOST_CANDIDATES:
-            break
-    candidates = sorted(found, key=lambda pair: _priority(dataset, pair))
-    verified = [(one, other, _correlation(dataset, one, other)) for one, other in candidates[:MOST_VERIFIED]]
-    kept = sorted((pair for pair in verified if pair[2] > CORRELATION), key=lambda pair: -pair[2])
-    return NearPairs(kept, complete=work <= MOST_CANDIDATES and len(candidates) <= MOST_VERIFIED)
+    rows = np.unique(groups, return_index=True)[1]
+    left, right, complete = _close(dataset.phash[rows])
+    left, right = rows[left], rows[right]
+    apart, together = (
+        _distance(dataset.phash[left], dataset.phash[right]),
+        dataset.splits[left] == dataset.splits[right],
+    )
+    order = np.lexsort((apart, together))  # pairs across splits first, then the closest
+    verified = order[:MOST_VERIFIED]
+    pairs = []
+    for start in range(0, len(verified), VERIFIED_AT_A_TIME):
+        some = verified[start : start + VERIFIED_AT_A_TIME]
+        correlations = _correlation(dataset.take(left[some]), dataset.take(right[some]))
+        pairs += list(zip(left[some].tolist(), right[some].tolist(), correlations.tolist(), strict=True))
+    kept = sorted((pair for pair in pairs if pair[2] > CORRELATION), key=lambda pair: -pair[2])
+    return NearPairs(kept, complete=complete and len(order) <= MOST_VERIFIED)
 
 
-def _same_band(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions (left, right) of hashes that agree in one of DISTANCE + 1 bands of bits."""
-    edges = np.linspace(0, 64, DISTANCE + 2).astype(int)
-    for start, stop in pairwise(edges):
-        band = (hashes >> np.uint64(start)) & np.uint64((1 << int(stop - start)) - 1)
+def _close(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Positions (left < right) of hashes at most `DISTANCE` bits apart, and whether all were compared."""
+    found, work = [np.empty(0, np.int64)], 0
+    for start, stop in pairwise(np.linspace(0, 64, DISTANCE + 2).astype(int).tolist()):
+        band = (hashes >> np.uint64(start)) & np.uint64((1 << (stop - start)) - 1)
         order = np.argsort(band, kind="stable")
-        band = band[order]
-        for step in range(1, len(band)):
-            equal = np.flatnonzero(band[step:] == band[:-step])
-            if len(equal) == 0:
+        band, ordered = band[order], hashes[order]
+        step, alive = 1, np.arange(len(band) - 1)
+        while work <= MOST_CANDIDATES:
+            alive = alive[alive + step < len(band)]
+            alive = alive[band[alive] == band[alive + step]]
+            if not len(alive):
                 break
-            yield order[equal], order[equal + step]
+            work += len(alive)
+            close = alive[_distance(ordered[alive], ordered[alive + step]) <= DISTANCE]
+            found.append(order[close] * len(hashes) + order[close + step])  # stable sort: left < right
+            step += 1
+    left, right = np.divmod(np.unique(np.concatenate(found)), max(1, len(hashes)))
+    return left, right, work <= MOST_CANDIDATES
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """The number of bits that differ."""
-    return np.bitwise_count(one ^ other)
+    bits: np.ndarray = np.bitwise_count(one ^ other)
+    return bits
 
 
-def _correlation(dataset: Dataset, one: int, other: int) -> float:
-    """Pearson correlation of the pixels of two rows; 0 where one of them is of one shade."""
-    pixels = dataset.take(np.array([one, other])).reshape(2, -1).astype(np.float32)
-    pixels -= pixels.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(pixels, axis=1)
-    return float(pixels[0] @ pixels[1] / (norms[0] * norms[1])) if norms.all() else 0.0
-
-
-def _priority(dataset: Dataset, pair: tuple[int, int]) -> tuple[bool, int]:
-    """Pairs across splits first, then by distance."""
-    one, other = pair
-    hashes = dataset.phash[[one, other]]
-    return bool(dataset.splits[one] == dataset.splits[other]), int(_distance(hashes[:1], hashes[1:])[0])
+def _correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Pearson correlation (n,) of two sets of images (n, C, H, W); 0 where one of a pair is of one shade."""
+    one, other = (images.reshape(len(images), -1).astype(np.float32) for images in (one, other))
+    one, other = (images - images.mean(axis=1, keepdims=True) for images in (one, other))
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    products: np.ndarray = np.einsum("ij,ij->i", one, other)
+    return products / np.where(norms > 0, norms, np.inf)

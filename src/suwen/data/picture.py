@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def picture_of(array: Any, mode: str | None = None, *, display: tuple[float, flo
         raise DataError(f"pixels of type {pixels.dtype}", why="a pixel is a number", fix="convert them to uint8")
     pixels = pixels.astype(np.uint8) * 255 if pixels.dtype == bool else _native(pixels)
     low, high = display or FULL_RANGE.get(pixels.dtype) or (float(pixels.min()), float(pixels.max()))
-    if not (np.isfinite(low) and np.isfinite(high)) or (pixels.dtype.kind == "f" and not np.isfinite(pixels).all()):
+    if not (math.isfinite(low) and math.isfinite(high)) or (pixels.dtype.kind == "f" and not np.isfinite(pixels).all()):
         count = int((~np.isfinite(pixels)).sum())
         raise DataError(
             f"{count} of {pixels.size} pixels are NaN or infinite",

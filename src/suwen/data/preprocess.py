@@ -10,14 +10,14 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from suwen.core.errors import DataError, FileUnreadable
+from suwen.core.errors import DataError
 from suwen.core.sample import Sample
 from suwen.data.decode import read_pixels
 from suwen.data.picture import Picture, picture_of
 
 Resize = Literal["pad", "crop", "stretch"]
 Intensity = Literal["auto", "window", "range", "percentile"]
-Source = Picture | np.ndarray | Path
+Source = Picture | np.ndarray | Path | str
 
 SIZES = (28, 32, 64, 96, 128, 224)
 LOOK_AT = 128
@@ -100,7 +100,7 @@ def choose(
 
     Raises:
         DataError: there is no sample.
-        FileUnreadable: none of those looked at can be decoded. (One bad file is left for `build` to report.)
+        DataError: or none of those looked at can be decoded. (A single bad file is left for `build` to report.)
     """
     if size is None or channels is None:
         # One picture in memory at a time: 128 mammograms at once would be gigabytes.
@@ -188,7 +188,7 @@ def _resample(
 def _picture(source: Source) -> Picture:
     if isinstance(source, Picture):
         return source
-    return read_pixels(source) if isinstance(source, Path) else picture_of(source)
+    return read_pixels(Path(source)) if isinstance(source, (Path, str)) else picture_of(source)
 
 
 def _look(samples: Sequence[Sample | Source]) -> Iterator[Picture]:
@@ -201,7 +201,7 @@ def _look(samples: Sequence[Sample | Source]) -> Iterator[Picture]:
         item = ordered[position]
         try:
             picture = _picture(item.source if isinstance(item, Sample) else item)
-        except FileUnreadable as error:
+        except DataError as error:
             failures.append(error)
             continue
         read += 1

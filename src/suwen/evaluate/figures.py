@@ -55,7 +55,9 @@ def precision_recall_figure(outcomes: Mapping[str, Outcome], words: Words = ENGL
     def draw(figure: Figure) -> None:
         axes = _unit_square(figure, words["recall"], words["precision"])
         for number, (name, curve) in enumerate(curves):
-            axes.plot(curve.x, curve.y, drawstyle="steps-pre", label=name, **series_style(number))
+            found_more = np.diff(curve.x, prepend=-1) > 0  # the points between only add false alarms
+            x, y = curve.x[found_more], curve.y[found_more]
+            axes.plot(x, y, drawstyle="steps-pre", label=name, **series_style(number))
         if next(iter(outcomes.values())).binary:
             axes.axhline(curves[0][1].chance, color=NEUTRAL, linewidth=0.9, label=words["prevalence"])
         axes.legend(loc="lower left")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypedDict
 
 import numpy as np
+import pandas as pd
 
 from suwen.core.errors import DataError
 from suwen.evaluate.metrics import metric_of
@@ -92,7 +93,7 @@ def _resample(statistics: Mapping[str, Statistic], outcome: Outcome, resamples: 
 
 def subject_weights(outcome: Outcome, resamples: int, seed: int) -> Iterator[Floats]:
     """Weights (R, N) in chunks, `resamples` rows in all: how often each sample's subject was drawn."""
-    names, subject = np.unique(outcome.subjects, return_inverse=True)
+    subject, names = pd.factorize(outcome.subjects)  # numbered as they appear: their names play no part in the draws
     if len(names) < 2:
         return
     rng = np.random.default_rng(seed)

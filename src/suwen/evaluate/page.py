@@ -168,6 +168,8 @@ def _beside_baselines(content: ReportContent, comparisons: Sequence[Comparison],
     if comparisons:
         tables.insert(1, paired_table(content, comparisons, words))
     sentences = [words["comparison_text"]]
+    if any(METRICS[name].at_threshold for name in content.figures(content.split)):
+        sentences.append(words["threshold_text"])
     if content.best_possible:
         sentences.append(words["best_possible_text"])
     return Section("baselines", words["comparison"], sentences, tables=tables)
@@ -178,20 +180,25 @@ def _got_worse(content: ReportContent, words: Words) -> Section:
     return Section("worse", words["worse"], [words["worse_lead"] if found else words["nothing_worse"]], found)
 
 
-def _operating(content: ReportContent, words: Words) -> Section | None:
+def _operating(content: ReportContent, words: Words) -> Section:
     outcome, threshold = content.outcomes[content.split], _threshold(content)
-    if not (outcome.binary or outcome.multi_label):
-        return Section("threshold", words["threshold"], [words["operating_classes"]])
-    if threshold is None:
-        return None
+    drawing = confusion_figure(outcome, threshold, words)
+    drawings = _drawn((drawing, words["confusion_caption"]))
+    return Section("threshold", words["threshold"], _decided(content, outcome, threshold, words), drawings=drawings)
+
+
+def _decided(content: ReportContent, outcome: Outcome, threshold: Threshold, words: Words) -> list[str]:
+    """How an answer is reached from the probabilities, and what comes of it."""
     criterion = words.get(f"criterion_{content.criterion}", content.criterion)
-    if outcome.multi_label:
-        each = zip(outcome.labels, threshold, strict=True)  # type: ignore[arg-type]
-        listed = ", ".join(f"{label} {number(value, words)}" for label, value in each)
-        return Section(
-            "threshold", words["threshold"], [words["operating_labels"].format(criterion=criterion, thresholds=listed)]
-        )
-    return Section("threshold", words["threshold"], _counted(content, outcome, threshold, criterion, words))
+    if not (outcome.binary or outcome.multi_label):
+        return [words["operating_classes"]]
+    if threshold is None:
+        return [words["operating_half"]]
+    if outcome.binary:
+        return _counted(content, outcome, threshold, criterion, words)
+    each = zip(outcome.labels, threshold, strict=True)  # type: ignore[arg-type]
+    listed = ", ".join(f"{label} {number(value, words)}" for label, value in each)
+    return [words["operating_labels"].format(criterion=criterion, thresholds=listed)]
 
 
 def _counted(content: ReportContent, outcome: Outcome, threshold: Threshold, criterion: str, words: Words) -> list[str]:
@@ -225,7 +232,6 @@ def _discrimination(content: ReportContent, words: Words) -> Section:
     drawings = _drawn(
         (roc_figure(ranking, threshold, words) if ranking else None, words["roc_caption"] + hardest),
         (precision_recall_figure(ranking, words) if ranking else None, words["pr_caption"] + hardest),
-        (confusion_figure(outcome, threshold, words), words["confusion_caption"]),
     )
     tables = [] if outcome.binary else [class_table(outcome, threshold, words)]
     return Section("discrimination", words["discrimination"], tables=tables, drawings=drawings)
@@ -267,9 +273,8 @@ def _subgroups(content: ReportContent, words: Words) -> Section | None:
     if not columns:
         return None
     names = subgroup_metrics(content, content.outcomes[content.split])
-    tables = [subgroup_table(column, found["groups"], names, words) for column, found in columns.items()]
     gaps = gap_table(columns, names, words)
-    tables += [gaps] if gaps else []
+    tables = [subgroup_table(columns, names, words), *([gaps] if gaps else [])]
     lines = [
         (f"{column}: {value}{' †' if group['note'] else ''}", group["metrics"][content.headline], bool(group["note"]))
         for column, found in columns.items()
@@ -330,7 +335,11 @@ def _reading(content: ReportContent, words: Words) -> Section:
     rows = [(metric_title(name, words), METRICS[name].summary, METRICS[name].source) for name in names]
     table = plain_table(words["reading"], [words["metric"], words["meaning"], words["source"]], rows)
     return Section(
-        "reading", words["reading"], [words["reading_intervals"]], tables=[table] if rows else [], folded=True
+        "reading",
+        words["reading"],
+        [words["reading_intervals"], words["reading_calibration"]],
+        tables=[table] if rows else [],
+        folded=True,
     )
 
 

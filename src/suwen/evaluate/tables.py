@@ -18,11 +18,12 @@ from suwen.evaluate.words import Words, metric_title
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, a second line in small print, and whether a baseline does better."""
+    """One cell: its text, a second line in small print, and whether it is underlined as worse or printed strong."""
 
     text: str
     detail: str = ""
     worse: bool = False
+    strong: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class Table:
     rows: Sequence[Sequence[Cell]]
 
 
-def figure_cell(figure: Mapping[str, Any] | None, words: Words, *, worse: bool = False) -> Cell:
+def figure_cell(figure: Mapping[str, Any] | None, words: Words, *, worse: bool = False, strong: bool = False) -> Cell:
     """A value over its interval; empty where the metric was not asked for."""
-    return Cell("") if figure is None else Cell(number(figure["value"], words), interval_text(figure, words), worse)
+    if figure is None:
+        return Cell("")
+    return Cell(number(figure["value"], words), interval_text(figure, words), worse, strong)
 
 
 def plain_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
@@ -51,9 +54,9 @@ def _plain(value: Any) -> str:
 
 
 def comparison_table(content: ReportContent, split: str, words: Words) -> Table:
-    """Every metric of one split: model, baselines, and the best possible where that is known."""
+    """Every metric of one split: model and baselines, with the best possible where that is known."""
     mine, theirs = content.figures(split), content.baseline_figures(split)
-    best = content.best_possible if split == content.split else None
+    best = (content.best_possible or {}) if split == content.split else {}
     rows = []
     for name in sorted(mine, key=list(METRICS).index):
         arrow = "" if METRICS[name].higher_is_better else " ↓"
@@ -61,16 +64,18 @@ def comparison_table(content: ReportContent, split: str, words: Words) -> Table:
         beaten = name in OVERALL and any(
             is_worse(name, value, found[name]["value"]) for found in theirs.values() if name in found
         )
-        row = [Cell(metric_title(name, words) + arrow), figure_cell(mine[name], words, worse=beaten)]
+        bound = words["best_possible"].format(value=number(best[name], words)) if name in best else ""
+        row = [
+            Cell(metric_title(name, words) + arrow, bound),
+            figure_cell(mine[name], words, worse=beaten, strong=True),
+        ]
         row += [figure_cell(found.get(name), words) for found in theirs.values()]
-        row += [] if best is None else [Cell(number(best[name], words) if name in best else "")]
         rows.append(row)
-    last = [] if best is None else [words["best_possible"]]
     n = content.metrics["splits"][split]
     caption = (
         f"{words.get(f'split_{split}', split)}: {n['n']} {content.unit}, {n['subjects']} {words['subjects'].lower()}"
     )
-    return Table(caption, [words["metric"], words["model"], *theirs, *last], rows)
+    return Table(caption, [words["metric"], words["model"], *theirs], rows)
 
 
 def paired_table(content: ReportContent, comparisons: Sequence[Comparison], words: Words) -> Table:
@@ -108,19 +113,19 @@ def subgroup_metrics(content: ReportContent, outcome: Outcome) -> list[str]:
     return list(dict.fromkeys(name for name in (content.headline, *at_threshold) if name in figures))
 
 
-def subgroup_table(column: str, groups: Mapping[str, Any], names: Sequence[str], words: Words) -> Table:
-    """One column's groups; those marked carry † and the reason."""
+def subgroup_table(columns: Mapping[str, Any], names: Sequence[str], words: Words) -> Table:
+    """Every group of every column; those marked carry † and the reason."""
     rows = [
         [
-            Cell(f"{value}{' †' if group['note'] else ''}", group["note"]),
-            Cell(str(group["n"])),
-            Cell(str(group["subjects"])),
+            Cell(f"{column}: {value}{' †' if group['note'] else ''}", group["note"]),
+            Cell(str(group["n"]), f"{group['subjects']} {words['subjects'].lower()}"),
             *(figure_cell(group["metrics"].get(name), words) for name in names),
         ]
-        for value, group in groups.items()
+        for column, found in columns.items()
+        for value, group in found["groups"].items()
     ]
     titles = [metric_title(name, words) for name in names]
-    return Table(column, [words["group"], words["present"], words["subjects"], *titles], rows)
+    return Table(words["every_group"], [words["group"], words["present"], *titles], rows)
 
 
 def gap_table(columns: Mapping[str, Any], names: Sequence[str], words: Words) -> Table | None:

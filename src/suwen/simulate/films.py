@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from suwen.simulate.chest import Anatomy, Chest, Pixels, Pose, draw_anatomy, draw_pose
+from suwen.simulate.anatomy import Anatomy, Pixels, Pose, draw_anatomy, draw_pose
+from suwen.simulate.chest import Chest
 from suwen.simulate.lesions import Finding, Lesion, bounding_box, draw_nodule, draw_opacity, shadow
-from suwen.simulate.observer import detectability, log_ratios, posterior
+from suwen.simulate.observer import log_ratio, matches, posterior
 from suwen.simulate.patients import OPENING, Patient, Stream, age_on, stream
 from suwen.simulate.reports import Box, sentence, side_of, voc, zone_of
 from suwen.simulate.scanner import SCANNERS, Settings, blur, develop, draw_settings, noise_deviation
@@ -29,8 +30,7 @@ CLASSES = ("normal", "nodule", "opacity")
 
 MANIFEST = ("path", "label", "subject", "age", "sex", "site", "view", "time", "mask", "boxes", "report")
 TRUTH = (
-    *("path", "label", "subject", "cardiothoracic_ratio", "side", "zone", "size_mm", "contrast"),
-    *("d_prime_nodule", "d_prime_opacity"),
+    *("path", "label", "subject", "cardiothoracic_ratio", "side", "zone", "size_mm", "contrast", "d_prime"),
     *(f"{kind}_{name}" for kind in ("prior", "observer") for name in CLASSES),
 )
 
@@ -118,31 +118,30 @@ def draw_plan(rng: np.random.Generator, patient: Patient, nodule: Lesion, index:
 
 def make_film(name: str, patient: Patient, anatomy: Anatomy, plan: Plan) -> Film:
     """The film that `plan` describes, with its mask, box, report and truth."""
-    scanner, shown = SCANNERS[patient.site], plan.shown
+    scanner = SCANNERS[patient.site]
     chest = Chest(anatomy, plan.pose, len(plan.noise))
     clean = blur(chest.density, scanner)
     deviation = noise_deviation(clean, scanner, plan.settings)
     cast = {finding: shadow(lesion, chest) for finding, lesion in plan.candidates.items()}
     shadows = {finding: blur(depth, scanner) for finding, (depth, _) in cast.items()}
-    exposure = clean + deviation * plan.noise
-    mask = np.zeros(exposure.shape, dtype=bool)
-    if shown:
-        exposure += shadows[shown]
-        mask = cast[shown][1]
-    lesion = plan.candidates[shown] if shown else None
+    beyond = deviation * plan.noise  # all that the film holds beyond the anatomy
+    mask = np.zeros(clean.shape, dtype=bool)
+    lesion = plan.candidates[plan.shown] if plan.shown else None
+    if lesion:
+        beyond += lesion.conspicuity * shadows[lesion.finding]
+        mask = cast[lesion.finding][1]
     return Film(
         name=name,
         patient=patient,
-        label=shown or "normal",
+        label=plan.shown or "normal",
         view=plan.pose.view,
         time=plan.time,
-        image=develop(exposure, scanner, plan.settings),
+        image=develop(clean + beyond, scanner, plan.settings),
         mask=mask.astype(np.uint8) * np.uint8(255),
         box=bounding_box(mask),
         report=sentence(lesion, patient.language),
-        truth=_lesion_truth(lesion)
-        | _observed(plan, class_priors(patient), shadows, deviation)
-        | _exact({"cardiothoracic_ratio": anatomy.heart}),
+        truth={"cardiothoracic_ratio": f"{anatomy.heart:.9g}"}
+        | _observed({name: matches(beyond, deviation, depth) for name, depth in shadows.items()}, patient, lesion),
     )
 
 
@@ -197,21 +196,17 @@ def _draw_time(rng: np.random.Generator, index: int) -> datetime:
     return datetime.combine(day, time(8)) + timedelta(minutes=int(rng.integers(600)))
 
 
-def _lesion_truth(lesion: Lesion | None) -> dict[str, str]:
+def _observed(found: dict[Finding, tuple[float, float]], patient: Patient, lesion: Lesion | None) -> dict[str, str]:
+    """The lesion, and what the ideal observer makes of the film, from the `matches` of each candidate."""
+    priors = class_priors(patient)
+    belief = posterior(priors, {finding: log_ratio(t, q) for finding, (t, q) in found.items()})
+    numbers = {f"prior_{name}": value for name, value in priors.items()}
+    numbers |= {f"observer_{name}": value for name, value in belief.items()}
     if lesion is None:
-        return {}
-    numbers = {"size_mm": lesion.size_mm, "contrast": lesion.contrast}
+        return _exact(numbers)
+    numbers["size_mm"], numbers["contrast"] = lesion.size_mm, lesion.full_contrast * lesion.conspicuity
+    numbers["d_prime"] = lesion.conspicuity * found[lesion.finding][1] ** 0.5
     return {"side": side_of(lesion), "zone": zone_of(lesion)} | _exact(numbers)
-
-
-def _observed(
-    plan: Plan, priors: dict[str, float], shadows: dict[Finding, Pixels], deviation: Pixels
-) -> dict[str, str]:
-    """What the ideal observer makes of the film (see `observer`)."""
-    d_prime = {finding: detectability(cast, deviation) for finding, cast in shadows.items()}
-    belief = posterior(priors, log_ratios(plan.noise, deviation, shadows, plan.shown))
-    columns = {"d_prime": d_prime, "prior": priors, "observer": belief}
-    return _exact({f"{kind}_{name}": value for kind, values in columns.items() for name, value in values.items()})
 
 
 def _exact(numbers: dict[str, float]) -> dict[str, str]:

@@ -13,15 +13,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from suwen.simulate.chest import HALF_FIELD_MM, Chest, Pixels
+from suwen.simulate.anatomy import HALF_FIELD_MM, Pixels
+from suwen.simulate.chest import Chest
 
 Finding = Literal["nodule", "opacity"]
 Mask = NDArray[np.bool_]
 Profile = Callable[[Pixels, Pixels, NDArray[np.float64]], Pixels]
 
 
-OCCULT = 0.06
-"""Share of lesions that are on the film all but in name, as if known from a CT: they keep every observer under 1."""
+CONSPICUITY = ((0.92, 0.30, 1.0), (0.08, 0.0, 0.008))
+"""Contrast as a fraction of the clearest of its size: (share of lesions, from, to), even in between. The second row
+are occult lesions, known as if from a CT and next to invisible on the film: they keep every observer under 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,8 @@ class Lesion:
         side: -1 in the lung on the image's left (the subject's right), 1 in the other.
         across, down: place in that lung, see `Chest.place`.
         size_mm: diameter of a nodule, extent of an opacity.
-        contrast: density it adds at its densest, before blur.
+        full_contrast: density it would add at its densest, before blur, were its conspicuity 1.
+        conspicuity: fraction of the full contrast that it has, drawn from `CONSPICUITY`.
         parts: `(n, 4)` the shapes it is made of: x, y, half width and half height, in units of half the size.
     """
 
@@ -41,13 +44,14 @@ class Lesion:
     across: float
     down: float
     size_mm: float
-    contrast: float
-    parts: NDArray[np.float64]
+    full_contrast: float
+    conspicuity: float
+    parts: NDArray[np.float32]
 
 
 def draw_nodule(rng: np.random.Generator) -> Lesion:
     """A small round lesion: a sphere with one smaller bump. Its shadow is as deep as it is thick."""
-    size = rng.uniform(14.0, 30.0)
+    size = rng.uniform(16.0, 30.0)
     bump, direction = rng.uniform(0.3, 0.7), rng.uniform(0.0, 2.0 * np.pi)
     parts = [
         [0.0, 0.0, 1.0, rng.uniform(0.95, 1.1)],
@@ -56,11 +60,12 @@ def draw_nodule(rng: np.random.Generator) -> Lesion:
     return Lesion(
         finding="nodule",
         side=-1 if rng.random() < 0.5 else 1,
-        across=rng.uniform(0.15, 0.88),
-        down=rng.uniform(0.12, 0.92),
+        across=rng.uniform(0.18, 0.86),
+        down=rng.uniform(0.12, 0.88),
         size_mm=size,
-        contrast=0.018 * size * _conspicuity(rng),
-        parts=np.array(parts),
+        full_contrast=0.024 * size,
+        conspicuity=_draw_conspicuity(rng),
+        parts=np.array(parts, dtype=np.float32),
     )
 
 
@@ -74,18 +79,20 @@ def draw_opacity(rng: np.random.Generator) -> Lesion:
         across=rng.uniform(0.2, 0.85),
         down=float(rng.beta(2.5, 1.5)) * 0.8 + 0.12,
         size_mm=rng.uniform(40.0, 130.0),
-        contrast=0.36 * _conspicuity(rng),
-        parts=parts,
+        full_contrast=0.36,
+        conspicuity=_draw_conspicuity(rng),
+        parts=parts.astype(np.float32),
     )
 
 
-def _conspicuity(rng: np.random.Generator) -> float:
-    """Contrast as a fraction of the clearest: spread evenly, and next to nothing in the `OCCULT` ones."""
-    return float(rng.uniform(0.0, 0.03) if rng.random() < OCCULT else rng.uniform(0.3, 1.0))
+def _draw_conspicuity(rng: np.random.Generator) -> float:
+    shares, lows, highs = np.transpose(CONSPICUITY)
+    kind = rng.choice(len(shares), p=shares)
+    return float(rng.uniform(lows[kind], highs[kind]))
 
 
 def shadow(lesion: Lesion, chest: Chest) -> tuple[Pixels, Mask]:
-    """The density `lesion` adds to `chest`, and the pixels called its own: both `(size, size)`; the mask is not empty.
+    """The density `lesion` adds to `chest` at full contrast, and its pixels: both `(size, size)`, the mask never empty.
 
     A nodule's mask is all of its shadow, an opacity's where the shadow is deeper than 0.4 of its deepest.
     A lesion no larger than a pixel is spread over one (its radius r becomes hypot(r, 0.75 pixel) and its contrast
@@ -94,12 +101,12 @@ def shadow(lesion: Lesion, chest: Chest) -> tuple[Pixels, Mask]:
     x, y = chest.place(lesion.side, lesion.across, lesion.down)
     radius, pixel = 0.5 * lesion.size_mm / HALF_FIELD_MM, 2.0 / (chest.size * chest.pose.zoom)
     spread = float(np.hypot(radius, 0.75 * pixel))
-    u, v = (chest.x - np.float32(x)) / np.float32(spread), (chest.y - np.float32(y)) / np.float32(spread)
+    u, v = (chest.x - x) / spread, (chest.y - y) / spread
     if lesion.finding == "nodule":
         profile, limit = _sphere(u, v, lesion.parts), 0.0
     else:
         profile, limit = _cloud(u, v, lesion.parts) * chest.lung, 0.4
-    return profile * np.float32(lesion.contrast * (radius / spread) ** 2), profile > limit * profile.max()
+    return profile * (lesion.full_contrast * (radius / spread) ** 2), profile > limit * profile.max()
 
 
 def bounding_box(mask: Mask) -> tuple[int, int, int, int] | None:
@@ -110,20 +117,18 @@ def bounding_box(mask: Mask) -> tuple[int, int, int, int] | None:
     return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
 
 
-def _sphere(u: Pixels, v: Pixels, parts: NDArray[np.float64]) -> Pixels:
+def _sphere(u: Pixels, v: Pixels, parts: NDArray[np.float32]) -> Pixels:
     """Thickness of overlapping balls, 1 at the centre of the first."""
-    return np.sqrt(np.maximum(np.max([1.0 - r for r in _distances(u, v, parts)], axis=0), 0.0))
+    nearest: Pixels = np.min(_distances(u, v, parts), axis=0)
+    return np.asarray(np.sqrt(np.maximum(1.0 - nearest, 0.0)))
 
 
-def _cloud(u: Pixels, v: Pixels, parts: NDArray[np.float64]) -> Pixels:
+def _cloud(u: Pixels, v: Pixels, parts: NDArray[np.float32]) -> Pixels:
     """Overlapping clouds without a border, saturating at 1."""
-    depth = np.sum([np.exp(-r) for r in _distances(u, v, parts)], axis=0)
-    return np.float32(1.0) - np.exp(np.float32(-1.5) * depth)
+    depth: Pixels = np.sum([np.exp(-r) for r in _distances(u, v, parts)], axis=0)
+    return np.asarray(1.0 - np.exp(-1.5 * depth))
 
 
-def _distances(u: Pixels, v: Pixels, parts: NDArray[np.float64]) -> list[Pixels]:
+def _distances(u: Pixels, v: Pixels, parts: NDArray[np.float32]) -> list[Pixels]:
     """Squared elliptic distance of every pixel from each part."""
-    return [
-        ((u - np.float32(x)) / np.float32(width)) ** 2 + ((v - np.float32(y)) / np.float32(height)) ** 2
-        for x, y, width, height in parts
-    ]
+    return [((u - x) / width) ** 2 + ((v - y) / height) ** 2 for x, y, width, height in parts]

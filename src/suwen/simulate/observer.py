@@ -1,57 +1,72 @@
 """The best figure any model can reach on the films: that of an observer who knows more than any model can.
 
 The Bayes-optimal reading of a film averages over every chest there could be, which cannot be computed. This observer
-need not: it knows the film's anatomy to the pixel, the exact shadow that a nodule, and that an opacity, would cast on
-this very film (signal and background known exactly; Barrett & Myers, Foundations of Image Science, 2004, ch. 13), and
-the subject's true risks. Before it lies the film as it left the detector, with white Gaussian noise of known
-deviation. For shadows s_k, anatomy b, noise deviation σ and film x, all by pixel, the log-likelihood ratio of finding
-k against normal, and its detectability, are
+need not: it knows the film's anatomy to the pixel, and of a nodule, and of an opacity, the shadow that it would cast
+on this very film (its place, shape, size and blur), all but its contrast; and it knows the subject's true risks.
+Before it lies the film as it left the detector, with white Gaussian noise of known deviation. This is the ideal
+observer for a background known exactly and a signal known but for its amplitude (Barrett & Myers, Foundations of
+Image Science, 2004, ch. 13). With the full-contrast shadow s, anatomy b, noise deviation σ and film x, all by pixel,
 
-    λ_k = Σ s_k (x - b) / σ²  - d'_k² / 2          d'_k = ||s_k / σ||
+    L(a) = exp(a t - a² q / 2)        t = Σ s (x - b) / σ²        q = Σ s² / σ² = d'²
 
-and the posterior is softmax(log prior_k + λ_k) with λ_normal = 0. Drawn shadows do not depend on the class (each film
-has a candidate of each finding, shown or not), so this posterior is the true one given all that the observer knows.
+is the likelihood ratio of "a lesion of conspicuity a" against "normal"; its mean over the conspicuities that lesions
+have (`CONSPICUITY`, uniform pieces, so that the mean is a difference of normal integrals) is the likelihood ratio L of
+the finding, and the posterior is proportional to prior · L, with L = 1 for normal.
 
-Why it is an upper bound: a model sees the stored grey levels, a function of x alone, without b, s_k and the risks.
+Why it is an upper bound: every film has a candidate of each finding, shown or not, whose place, shape and size do not
+depend on the class, so the posterior is the true one given all that the observer knows. A model sees the stored grey
+levels, a function of x and of settings that do not depend on the class, and knows neither b, nor s, nor the risks.
 Ranking by the true posterior gives the highest ROC curve, and deciding by it the highest accuracy, among all rules
 that use the observer's knowledge (Neyman-Pearson), hence among those that use less. It bounds expectations: on a small
-test set a model can pass it by luck. It bounds readings of one film at a time.
+test set a model can pass it by luck. It bounds readings of one film at a time. How far below it the best model stays,
+which must search and has not seen the anatomy without the lesion, is not known.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.special import log_ndtr, logsumexp
 
 from suwen.core.errors import DataError
-from suwen.simulate.chest import Pixels
+from suwen.simulate.anatomy import Pixels
+from suwen.simulate.lesions import CONSPICUITY
 
 
-def log_ratios(noise: Pixels, deviation: Pixels, shadows: Mapping[str, Pixels], shown: str | None) -> dict[str, float]:
-    """λ of each finding against normal, on the film that shows `shown` (None: a normal film).
+def matches(film: Pixels, deviation: Pixels, shadow: Pixels) -> tuple[float, float]:
+    """t and q of the module's formula.
 
     Args:
-        noise: `(size, size)` standard normal draws; the film is anatomy + shadow of `shown` + noise · deviation.
+        film: `(size, size)` what the film holds beyond its anatomy: noise, and a lesion's shadow if there is one.
         deviation: `(size, size)` standard deviation of the noise.
-        shadows: by finding, the `(size, size)` shadow it casts, or would cast, on the film.
-        shown: the finding on the film, a key of `shadows`, or None.
+        shadow: `(size, size)` what the lesion in question adds at full contrast.
     """
-    whitened = {name: shadow / deviation for name, shadow in shadows.items()}
-    seen = noise if shown is None else noise + whitened[shown]
-    return {name: _sum(signal * seen) - 0.5 * _sum(signal * signal) for name, signal in whitened.items()}
+    whitened = shadow / deviation
+    return _sum(whitened * (film / deviation)), _sum(whitened * whitened)
 
 
-def detectability(shadow: Pixels, deviation: Pixels) -> float:
-    """d', the distance between the film with and without the shadow, in deviations of the best linear score."""
-    return float(np.sqrt(_sum((shadow / deviation) ** 2)))
+def log_ratio(t: float, q: float, conspicuity: Sequence[tuple[float, float, float]] = CONSPICUITY) -> float:
+    """Logarithm of the mean of exp(a t - a² q / 2) over a drawn from uniform pieces (share, from, to)."""
+    pieces = [np.log(share) + _log_mean(t, q, low, high) for share, low, high in conspicuity]
+    return float(logsumexp(pieces))
+
+
+def _log_mean(t: float, q: float, low: float, high: float) -> float:
+    """The same over one piece: completing the square leaves the normal integral from `low` to `high`."""
+    root = np.sqrt(q)
+    ends = np.array([low * root - t / root, high * root - t / root])
+    a, b = (
+        ends if ends[0] < 0 else -ends[::-1]
+    )  # in the upper tail, by symmetry, the lower one: exact where 1 - Φ is not
+    mass = log_ndtr(b) + np.log1p(-np.exp(log_ndtr(a) - log_ndtr(b)))
+    return float(0.5 * t * t / q + 0.5 * np.log(2.0 * np.pi / q) + mass - np.log(high - low))
 
 
 def posterior(priors: Mapping[str, float], ratios: Mapping[str, float]) -> dict[str, float]:
-    """Probability of each class from its prior and its log-likelihood ratio; a class without one (normal) has λ = 0."""
+    """Probability of each class from its prior and its log-likelihood ratio; a class without one (normal) has 0."""
     log_odds = np.array([np.log(prior) + ratios.get(name, 0.0) for name, prior in priors.items()])
     weights = np.exp(log_odds - log_odds.max())
     return dict(zip(priors, (float(weight) for weight in weights / weights.sum()), strict=True))
@@ -104,6 +119,6 @@ def _truth(hospital: Path, paths: Collection[str] | None) -> list[dict[str, str]
     return [rows[path] for path in (rows if paths is None else paths)]
 
 
-def _sum(values: NDArray[np.float32]) -> float:
+def _sum(values: Pixels) -> float:
     """Pairwise in float64: the same whatever the number of threads, unlike a dot product."""
     return float(values.sum(dtype=np.float64))

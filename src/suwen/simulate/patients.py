@@ -171,7 +171,7 @@ def _draw_frailty(rng: np.random.Generator, years: float) -> float:
     """Frailty index: 3 % more a year (Mitnitski et al., BMC Geriatr 2002;2:1), mean 0.20 at age 70 (Bäckman et al.,
     J Gerontol A 2017;72:945), at most 0.7 (Mitnitski et al., Biogerontology 2013;14:709). The spread is invented.
     """
-    return min(0.20 * 1.03 ** (years - 70.0) * float(rng.lognormal(0.0, 0.4)), 0.7)
+    return min(0.20 * math.exp(math.log(1.03) * (years - 70.0)) * float(rng.lognormal(0.0, 0.4)), 0.7)
 
 
 def _draw_lung_disease(rng: np.random.Generator, years: float, pack_years: float) -> float:

@@ -5,6 +5,7 @@ One row a site in `SCANNERS`: this is where the sites' films differ. All numbers
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from suwen.simulate.chest import HALF_FIELD_MM, Pixels
+from suwen.simulate.anatomy import HALF_FIELD_MM, Pixels
 
 Marker = Literal["letter", "block", "none"]
 
@@ -91,8 +92,8 @@ def noise_deviation(density: Pixels, scanner: Scanner, settings: Settings) -> Pi
     of the counts varies by exp(D/2), by 1/√dose, and by the inverse of the pixel's width. That a lesion itself lets
     fewer quanta through is left out.
     """
-    scale = scanner.noise * density.shape[0] / 128.0 / np.sqrt(settings.dose)
-    return np.float32(scale) * np.exp(density - np.float32(0.5))
+    spread: Pixels = np.exp(density - 0.5)
+    return scanner.noise * (density.shape[0] / 128.0) / math.sqrt(settings.dose) * spread
 
 
 def develop(exposure: Pixels, scanner: Scanner, settings: Settings) -> NDArray[np.uint8]:
@@ -100,14 +101,12 @@ def develop(exposure: Pixels, scanner: Scanner, settings: Settings) -> NDArray[n
     size = exposure.shape[0]
     fine = exposure - ndimage.uniform_filter(exposure, max(3, size // 32), mode="nearest")
     black = scanner.black + settings.offset
-    shown = (exposure + np.float32(scanner.sharpen) * fine - np.float32(black)) * np.float32(
-        settings.gain / (scanner.white - scanner.black)
-    )
-    shown = np.clip(shown, 0.0, 1.0) ** np.float32(scanner.gamma)
+    shown = (exposure + scanner.sharpen * fine - black) * (settings.gain / (scanner.white - scanner.black))
+    shown = np.clip(shown, 0.0, 1.0) ** scanner.gamma
     _collimate(shown, settings)
     _mark(shown, scanner.marker)
     top = 2**scanner.bits - 1
-    return np.round(np.round(shown * np.float32(top)) * np.float32(255.0 / top)).astype(np.uint8)
+    return np.asarray(np.round(np.round(shown * top) * (255.0 / top)), dtype=np.uint8)
 
 
 def _collimate(shown: Pixels, settings: Settings) -> None:

@@ -1,1 +1,1 @@
-"""What a user does, the same in Python and on the command line. Each is a row of the entry-point group ``suwen.verbs``."""
+"""What a user does, in Python and on the command line alike. Each is a row of the entry-point group ``suwen.verbs``."""

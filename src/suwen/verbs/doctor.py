@@ -27,7 +27,11 @@ class Finding:
 EXTRAS = {"wandb": "wandb"}
 """Extra → a module that it brings."""
 
-DECODERS = {"gdcm": "JPEG, JPEG-LS, JPEG 2000 in DICOM", "openjpeg": "JPEG 2000 and HTJ2K in DICOM", "jpeg_ls": "JPEG-LS in DICOM"}
+DECODERS = {
+    "gdcm": "JPEG, JPEG-LS, JPEG 2000 in DICOM",
+    "openjpeg": "JPEG 2000 and HTJ2K in DICOM",
+    "jpeg_ls": "JPEG-LS in DICOM",
+}
 
 
 def doctor() -> list[Finding]:
@@ -65,7 +69,10 @@ def _precision() -> Finding:
 def _cores() -> Finding:
     import torch
 
-    cores, threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), torch.get_num_threads()
+    cores, threads = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        torch.get_num_threads(),
+    )
     if cores is not None and threads > cores:
         return Finding("cores", f"{cores} cores but {threads} threads", "problem", f"export OMP_NUM_THREADS={cores}")
     return Finding("cores", f"{cores} cores, {threads} threads")
@@ -75,7 +82,11 @@ def _memory() -> Finding:
     if not hasattr(os, "sysconf"):
         return Finding("memory", "unknown on this system", "note")
     size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return Finding("memory", f"{size:.0f} GiB") if size >= 4 else Finding("memory", f"{size:.1f} GiB", "note", "--batch-size 16")
+    return (
+        Finding("memory", f"{size:.0f} GiB")
+        if size >= 4
+        else Finding("memory", f"{size:.1f} GiB", "note", "--batch-size 16")
+    )
 
 
 def _disk() -> Finding:
@@ -93,7 +104,9 @@ def _decoders() -> list[Finding]:
     found = []
     for module, what in DECODERS.items():
         there = importlib.util.find_spec(module) is not None
-        found.append(Finding(what, "yes") if there else Finding(what, "missing", "problem", "pip install --upgrade suwen"))
+        found.append(
+            Finding(what, "yes") if there else Finding(what, "missing", "problem", "pip install --upgrade suwen")
+        )
     return found
 
 
@@ -102,6 +115,8 @@ def _extras() -> list[Finding]:
     for extra, module in EXTRAS.items():
         there = importlib.util.find_spec(module) is not None
         found.append(
-            Finding(f"extra {extra}", "installed") if there else Finding(f"extra {extra}", "not installed", "note", f'pip install "suwen[{extra}]"')
+            Finding(f"extra {extra}", "installed")
+            if there
+            else Finding(f"extra {extra}", "not installed", "note", f'pip install "suwen[{extra}]"')
         )
     return found

@@ -109,7 +109,7 @@ def evaluate(
 
 
 def _rows(dataset: Dataset, split: str | None) -> np.ndarray:
-    wanted = dataset.where(split or "test")  # type: ignore[arg-type]
+    wanted = dataset.where(split or "test")
     if len(wanted):
         return wanted
     if split is not None:
@@ -133,7 +133,9 @@ def _seen(run: Run | None, dataset: Dataset, rows: np.ndarray, allow_leak: bool)
     names = ", ".join(str(name) for name in dataset.ids[rows[again[:5]]])
     seen = f"{len(again)} of {len(rows)} images were used to train or choose this Run: {names}"
     if not allow_leak:
-        raise LeakError(seen, why="figures on them say nothing about new patients", fix="--split test, other data, or --allow-leak")
+        raise LeakError(
+            seen, why="figures on them say nothing about new patients", fix="--split test, other data, or --allow-leak"
+        )
     return [seen]
 
 

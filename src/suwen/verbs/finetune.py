@@ -20,6 +20,7 @@ from suwen.core.model import Model
 from suwen.core.recipe import Recipe, make_recipe, parse_set, read_recipe
 from suwen.core.registry import READERS, TASKS
 from suwen.core.run import Run
+from suwen.core.sample import SPLITS
 from suwen.core.task import Task
 from suwen.encoders.catalogue import warn_of
 from suwen.evaluate.outcome import Outcome
@@ -30,6 +31,7 @@ from suwen.learn.train import Trained, train
 from suwen.verbs.judge import calibrate, judge, judge_baselines, score_by
 from suwen.verbs.reporting import write_run_report
 
+JUDGED: tuple[str, ...] = ("val", "test")
 VERSIONS = ("suwen", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "scikit-learn", "pydicom", "pillow")
 
 
@@ -59,7 +61,8 @@ def finetune(
 ) -> Model:
     """Fine-tune an encoder and a head on labelled data, judge it, and leave a Run.
 
-    Settings come from, each over the one before: general defaults, the task's, the `recipe` file, these keywords, `set`.
+    Settings come from, each over the one before: the general defaults, the task's, the `recipe` file, these keywords,
+    `set`.
     The same call on an unfinished Run with the same settings goes on where it stopped.
 
     Args:
@@ -88,7 +91,11 @@ def finetune(
         SuwenError: bad data, an impossible setting, a Run in the way; the message says what to do.
     """
     asked = {
-        "data": {"skip_bad": skip_bad or None, "allow_leak": allow_leak or None, "source": None if data is None else str(data)},
+        "data": {
+            "skip_bad": skip_bad or None,
+            "allow_leak": allow_leak or None,
+            "source": None if data is None else str(data),
+        },
         "encoder": {"name": encoder, "weights": weights},
         "inputs": {"size": size},
         "training": {
@@ -145,7 +152,9 @@ class Finetuning:
         model.card = self._card(model, dataset)
         self.run.save(model)
         _write_seen(self.run, dataset)
-        outcomes = {split: judge(model, dataset, dataset.where(split)) for split in ("val", "test") if len(dataset.where(split))}
+        outcomes = {
+            split: judge(model, dataset, dataset.where(split)) for split in ("val", "test") if len(dataset.where(split))
+        }
         baselines = judge_baselines(task, dataset, outcomes)
         metrics = self.metrics(model, dataset, trained, outcomes, baselines)
         write_json(self.run.metrics, metrics)
@@ -159,7 +168,9 @@ class Finetuning:
         """The data, split, decoded, checked; the check is printed."""
         reader, data = READERS[task.reader], self.recipe.data
         samples = reader.read(data.source)
-        preprocess = reader.preprocess(samples, {key: value for key, value in self.recipe.inputs.items() if value is not None})
+        preprocess = reader.preprocess(
+            samples, {key: value for key, value in self.recipe.inputs.items() if value is not None}
+        )
         dataset = reader.build(
             samples,
             preprocess,
@@ -223,7 +234,11 @@ class Finetuning:
         return {
             "licence": model.encoder.licence,
             "licence_warning": warning,
-            "data": {"fingerprint": dataset.fingerprint, "counts": counts_of(dataset), "source": self.recipe.data.source},
+            "data": {
+                "fingerprint": dataset.fingerprint,
+                "counts": counts_of(dataset),
+                "source": self.recipe.data.source,
+            },
             "seed": self.recipe.seed,
             "versions": versions(),
         }
@@ -232,17 +247,25 @@ class Finetuning:
         headline = TASKS[self.recipe.task].metric
         split = "test" if "test" in metrics["splits"] else "val"
         found = metrics["splits"][split]["metrics"][headline]
-        value = "not defined" if found["value"] is None else f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
+        value = (
+            "not defined"
+            if found["value"] is None
+            else f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
+        )
         self.console.print(f"\n{split} {headline} [bold]{value}[/]   {seconds:.0f} s in all")
-        self.console.print(f"open    {self.run.report}\ntype    suwen predict {self.run.path} FILE\n        suwen explain {self.run.path} FILE")
+        self.console.print(
+            f"open    {self.run.report}\n"
+            f"type    suwen predict {self.run.path} FILE\n"
+            f"        suwen explain {self.run.path} FILE"
+        )
 
 
 def counts_of(dataset: Dataset) -> dict[str, dict[str, int]]:
     """Split → label → number of samples."""
     targets = np.asarray(dataset.targets)
-    found = {}
-    for split in ("train", "val", "test"):
-        rows = targets[dataset.where(split)]  # type: ignore[arg-type]
+    found: dict[str, dict[str, int]] = {}
+    for split in SPLITS:
+        rows = targets[dataset.where(split)]
         counts = rows.sum(0) if rows.ndim == 2 else np.bincount(rows[rows >= 0], minlength=len(dataset.labels))
         found[split] = dict(zip(dataset.labels, map(int, counts), strict=True))
     return found
@@ -290,12 +313,10 @@ def _claim(run: Run, recipe: Recipe, overwrite: bool, console: Console) -> None:
         raise RunError(
             f"{run.path} holds an unfinished Run with other settings",
             why="its checkpoint does not fit these",
-            fix=f"suwen finetune --recipe {run.recipe} --out {run.path}   to go on with it; another --out; or --overwrite",
+            fix=f"suwen finetune --recipe {run.recipe} --out {run.path}   goes on; else --overwrite, or another --out",
         )
     if run.path.is_dir() and not run.recipe.is_file() and any(run.path.iterdir()):
-        raise RunError(
-            f"{run.path} holds other files", why="a Run needs a folder of its own", fix="another --out"
-        )
+        raise RunError(f"{run.path} holds other files", why="a Run needs a folder of its own", fix="another --out")
     if not same or run.config.is_file():
         for stale in (run.config, run.weights, run.metrics, run.report, run.log, run.seen):
             stale.unlink(missing_ok=True)
@@ -303,7 +324,9 @@ def _claim(run: Run, recipe: Recipe, overwrite: bool, console: Console) -> None:
             events.unlink()
         _clear(run.checkpoints)
     recipe.save(run.recipe)
-    console.print(f"[bold]{recipe.task}[/]  {recipe.data.source} → {run.path}   ({recipe.encoder.name}, seed {recipe.seed})")
+    console.print(
+        f"[bold]{recipe.task}[/]  {recipe.data.source} → {run.path}   ({recipe.encoder.name}, seed {recipe.seed})"
+    )
 
 
 def _clear(folder: Path) -> None:
@@ -311,5 +334,3 @@ def _clear(folder: Path) -> None:
         file.unlink()
     if folder.is_dir():
         folder.rmdir()
-
-

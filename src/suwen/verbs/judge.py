@@ -59,7 +59,7 @@ def calibrate(model: Model, dataset: Dataset, rows: np.ndarray, settings: Evalua
     threshold = choose_threshold(outcome, settings.threshold)
     model.calibration = replace(
         model.calibration,
-        threshold=threshold if outcome.binary else None,
+        threshold=threshold if isinstance(threshold, float) else None,
         quantile=fit_quantile(outcome, settings.coverage),
     )
 
@@ -75,7 +75,7 @@ def judge_baselines(task: Task, dataset: Dataset, outcomes: dict[str, Outcome]) 
         return {}
     rows = dataset.where("train")
     train = LabelledImages(Rows(dataset, rows), np.asarray(dataset.targets)[rows])  # type: ignore[arg-type]
-    images: dict[str, Any] = {split: Rows(dataset, dataset.where(split)) for split in outcomes}  # type: ignore[arg-type]
+    images: dict[str, Any] = {split: Rows(dataset, dataset.where(split)) for split in outcomes}
     return {name: baseline_outcomes(name, train, images, outcomes) for name in task.baselines}
 
 

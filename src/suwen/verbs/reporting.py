@@ -34,7 +34,7 @@ def write_run_report(
     history: list[dict[str, Any]],
 ) -> None:
     """``report.html`` of a fine-tuning."""
-    split = "test" if "test" in outcomes else "val"
+    split: str = "test" if "test" in outcomes else "val"
     content = ReportContent(
         title=run.path.resolve().name,
         task=recipe.task,
@@ -78,7 +78,9 @@ def notes_of(model: Model, recipe: Recipe) -> list[str]:
     return notes
 
 
-def examples(model: Model, dataset: Dataset, rows: np.ndarray, outcome: Outcome, *, most: int = EXAMPLES) -> list[Example]:
+def examples(
+    model: Model, dataset: Dataset, rows: np.ndarray, outcome: Outcome, *, most: int = EXAMPLES
+) -> list[Example]:
     """The surest wrong answers, and right ones spread over labels, each with its explanation."""
     if outcome.multi_label or not len(rows):
         return []
@@ -107,7 +109,8 @@ def answers_of(model: Model, outcome: Outcome) -> np.ndarray:
     """Label numbers given: the most probable, or by the threshold of a binary question."""
     threshold = model.calibration.threshold
     if not outcome.binary or threshold is None:
-        return outcome.probabilities.argmax(1)
+        most_probable: np.ndarray = np.argmax(outcome.probabilities, axis=1)
+        return most_probable
     positive = outcome.positive % 2
     return np.where(outcome.probabilities[:, positive] >= threshold, positive, 1 - positive)
 
@@ -127,5 +130,3 @@ def _explain(model: Model, images: np.ndarray, labels: np.ndarray) -> list[np.nd
     attribute = EXPLANATIONS[model.task.explanation]
     heat: np.ndarray = attribute(model, torch.from_numpy(images), torch.from_numpy(labels)).numpy()
     return list(heat)
-
-

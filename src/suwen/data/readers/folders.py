@@ -9,12 +9,10 @@ from typing import Any
 
 from suwen.core.errors import DataError
 from suwen.core.sample import Sample, Split
-from suwen.data.dicom import read_header
+from suwen.data.readers.headers import DICOM_SUFFIXES, read_headers
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".ima", ""})
-"""Names that are taken for images. Scanners write DICOM without a suffix."""
-
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ""})
+SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+"""Names that are taken for images."""
 
 SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",
@@ -27,7 +25,7 @@ SPLIT_FOLDERS: dict[str, Split] = {
 }
 
 
-def read_folder(root: Path) -> list[Sample]:
+def read_folder(root: Path, *, cache: Path | None = None) -> list[Sample]:
     """Every image below `root`, with the class and the split that its folder names.
 
     A DICOM file belongs to the subject of its header (PatientID); any other image is a subject of its own.
@@ -38,21 +36,26 @@ def read_folder(root: Path) -> list[Sample]:
     """
     splits = _split_folders(root)
     parts = [(root / name, split) for name, split in splits.items()] if splits else [(root, None)]
-    samples = [sample for folder, split in parts for sample in _read_part(folder, split, root)]
-    if not samples:
+    found = [found for folder, split in parts for found in _read_part(folder, split)]
+    if not found:
         raise DataError(
             f"{root} holds no image",
             why=f"looked for {' '.join(sorted(SUFFIXES - {''}))} files in it and in its folders",
             fix="check the path; the layout is root/CLASS/* or root/{train,val,test}/CLASS/*",
         )
-    return samples
+    headers = read_headers([file for file, _, _ in found], cache=cache)
+    return [
+        image_sample(file, header, id=file.relative_to(root).as_posix(), target=target, split=split)
+        for (file, target, split), header in zip(found, headers, strict=True)
+    ]
 
 
-def image_sample(file: Path, *, id: str, target: Any = None, split: Split | None = None) -> Sample:
-    """A `Sample` of one file; subject and metadata come from the header where it is DICOM."""
-    header = read_header(file) if file.suffix.lower() in DICOM_SUFFIXES else {}
-    subject = header.pop("subject", id)
-    return Sample(id=id, source=file, target=target, subject=str(subject), split=split, metadata=header)
+def image_sample(
+    file: Path, header: dict[str, Any], *, id: str, target: Any = None, split: Split | None = None
+) -> Sample:
+    """A `Sample` of one file; subject and metadata come from its DICOM header, if that is not empty."""
+    metadata = {name: value for name, value in header.items() if name != "subject"}
+    return Sample(id=id, source=file, target=target, subject=header.get("subject", id), split=split, metadata=metadata)
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -82,8 +85,8 @@ def _split_folders(root: Path) -> dict[str, Split]:
     return splits
 
 
-def _read_part(folder: Path, split: Split | None, root: Path) -> list[Sample]:
-    """The images of one split (or of the whole): with classes if they lie in folders, else unlabelled."""
+def _read_part(folder: Path, split: Split | None) -> list[tuple[Path, str | None, Split | None]]:
+    """(file, class, split) of the images of one split, or of the whole; no class if they lie in no folder."""
     files = image_files(folder)
     loose = [file for file in files if file.parent == folder]
     if loose and len(loose) < len(files):
@@ -92,15 +95,7 @@ def _read_part(folder: Path, split: Split | None, root: Path) -> list[Sample]:
             why="their class is not known: the class of an image is the folder that it lies in",
             fix="move them into their class folders, or away",
         )
-    return [
-        image_sample(
-            file,
-            id=file.relative_to(root).as_posix(),
-            target=None if loose else file.relative_to(folder).parts[0],
-            split=split,
-        )
-        for file in files
-    ]
+    return [(file, None if loose else file.relative_to(folder).parts[0], split) for file in files]
 
 
 def _hidden(path: Path, root: Path) -> bool:

@@ -8,13 +8,14 @@ from pathlib import Path
 from suwen.core.errors import DataError
 from suwen.core.sample import Sample
 from suwen.data.readers.folders import image_sample, read_folder
+from suwen.data.readers.headers import read_headers
 from suwen.data.readers.manifest import read_manifest
 from suwen.data.readers.npz import read_npz
 
 MANIFEST = "manifest.csv"
 
 
-def read_images(source: Path | str, *, labelled: bool = True) -> list[Sample]:
+def read_images(source: Path | str, *, labelled: bool = True, cache: Path | None = None) -> list[Sample]:
     """Samples of images, chosen by what `source` is.
 
     - ``*.npz``: MedMNIST format
@@ -26,38 +27,34 @@ def read_images(source: Path | str, *, labelled: bool = True) -> list[Sample]:
     Args:
         source: the path or glob.
         labelled: refuse a manifest without labels; False takes its rows as unlabelled.
+        cache: folder of the table of DICOM headers; the user's cache folder when None.
 
     Raises:
         DataError: nothing is there, or what is there cannot be read as any of these.
     """
     path = Path(source)
     if path.is_dir():
-        return _read_folder(path, labelled)
-    if path.is_file():
-        return _read_file(path, labelled)
-    matches = sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207  (Path.glob refuses absolute patterns)
-    files = [Path(match) for match in matches if Path(match).is_file()]
+        return _read_folder(path, labelled, cache)
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return read_npz(path)
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return read_manifest(path, labelled=labelled, cache=cache)
+    matches = [str(path)] if path.is_file() else glob.glob(str(source), recursive=True)  # noqa: PTH207
+    files = [Path(match) for match in sorted(matches) if Path(match).is_file()]
     if not files:
         raise DataError(
             f"{source}: no such file or folder",
             why="and as a pattern it matches no file" if glob.has_magic(str(source)) else "",
             fix="check the path; a relative one is looked up from the folder you are in",
         )
-    return [image_sample(file, id=file.as_posix()) for file in files]
+    headers = read_headers(files, cache=cache)
+    return [image_sample(file, header, id=file.as_posix()) for file, header in zip(files, headers, strict=True)]
 
 
-def _read_folder(folder: Path, labelled: bool) -> list[Sample]:
+def _read_folder(folder: Path, labelled: bool, cache: Path | None) -> list[Sample]:
     if (folder / MANIFEST).is_file():
-        return read_manifest(folder / MANIFEST, labelled=labelled)
+        return read_manifest(folder / MANIFEST, labelled=labelled, cache=cache)
     packed = sorted(folder.glob("*.npz"))
     if len(packed) == 1 and not any(path.is_dir() for path in folder.iterdir()):
         return read_npz(packed[0])
-    return read_folder(folder)
-
-
-def _read_file(path: Path, labelled: bool) -> list[Sample]:
-    if path.suffix.lower() == ".npz":
-        return read_npz(path)
-    if path.suffix.lower() == ".csv":
-        return read_manifest(path, labelled=labelled)
-    return [image_sample(path, id=path.as_posix())]
+    return read_folder(folder, cache=cache)

@@ -10,8 +10,8 @@ import pandas as pd
 
 from suwen.core.errors import DataError
 from suwen.core.sample import Sample
-from suwen.data.dicom import read_header
-from suwen.data.readers.folders import DICOM_SUFFIXES, SPLIT_FOLDERS
+from suwen.data.readers.folders import SPLIT_FOLDERS
+from suwen.data.readers.headers import read_headers
 
 KNOWN = ("path", "label", "subject", "split")
 BLANK = frozenset({"", "nan", "na", "n/a", "null"})
@@ -20,7 +20,7 @@ BLANK = frozenset({"", "nan", "na", "n/a", "null"})
 SHOWN = 10
 
 
-def read_manifest(csv: Path, *, labelled: bool = True) -> list[Sample]:
+def read_manifest(csv: Path, *, labelled: bool = True, cache: Path | None = None) -> list[Sample]:
     """The rows of a manifest as Samples.
 
     Columns: ``path`` relative to the CSV; ``label``, several as ``a|b`` and none of them as ``|``; ``subject``
@@ -49,20 +49,17 @@ def read_manifest(csv: Path, *, labelled: bool = True) -> list[Sample]:
     )
     absent = pd.Series([not file.is_file() for file in files])
     _refuse(table, absent, csv, "path", "there is no such file", f"paths are relative to {csv.parent}")
-    targets = _targets(table, csv)
-    splits = _splits(table, csv)
-    return [
-        _sample(file, row, target, split)
-        for file, row, target, split in zip(files, table.to_dict("records"), targets, splits, strict=True)
-    ]
+    targets, splits = _targets(table, csv), _splits(table, csv)
+    headers = read_headers(files, cache=cache)
+    return [_sample(*parts) for parts in zip(files, headers, table.to_dict("records"), targets, splits, strict=True)]
 
 
-def _sample(file: Path, row: dict[Any, str], target: Any, split: Any) -> Sample:
-    header = read_header(file) if file.suffix.lower() in DICOM_SUFFIXES else {}
-    metadata = {**header, **{column: value for column, value in row.items() if column not in KNOWN}}
-    subject = row.get("subject", "")
-    known = metadata.pop("subject", row["path"]) if _blank(subject) else subject
-    return Sample(id=row["path"], source=file, target=target, subject=str(known), split=split, metadata=metadata)
+def _sample(file: Path, header: dict[str, Any], row: dict[Any, str], target: Any, split: Any) -> Sample:
+    """What the manifest says comes before what the DICOM header says."""
+    named = header.get("subject", row["path"]) if _blank(row.get("subject", "")) else row["subject"]
+    metadata = {name: value for name, value in header.items() if name != "subject"}
+    metadata |= {column: value for column, value in row.items() if column not in KNOWN}
+    return Sample(id=row["path"], source=file, target=target, subject=named, split=split, metadata=metadata)
 
 
 def _read_table(csv: Path) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,9 +13,13 @@ import numpy as np
 
 from suwen.core.errors import DataError
 from suwen.core.sample import SPLITS, Sample, Split
+from suwen.data.progress import track
 
 COLOUR = (1, 3, 4)
 """Sizes that the last axis of a colour picture can have."""
+
+IN_MEMORY, BLOCK = 1 << 26, 1 << 24
+"""Bytes of an array that is simply loaded; bytes unpacked at a time of a larger one."""
 
 
 def read_npz(path: Path) -> list[Sample]:
@@ -43,16 +48,32 @@ def read_npz(path: Path) -> list[Sample]:
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} is a single array", why="its labels are not known", fix="numpy.savez")
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{path}: {error}",
             why="it is no npz file, it is damaged, or it holds pickled objects, which are never loaded",
             fix="save plain arrays with numpy.savez_compressed",
         ) from error
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """One array; a large one is unpacked to a temporary file and mapped, so that it does not fill the memory."""
+    with archive.open(member) as packed:
+        if member.file_size <= IN_MEMORY:
+            return np.asarray(np.lib.format.read_array(packed, allow_pickle=False))
+        version = np.lib.format.read_magic(packed)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, by_column, kind = read_header(packed)
+        if kind.hasobject:
+            raise ValueError(f"{member.filename} holds objects")
+        unpacked = tempfile.TemporaryFile()  # noqa: SIM115  (the mapping keeps it open; it vanishes with it)
+        blocks = iter(lambda: packed.read(BLOCK), b"")
+        for block in track(blocks, f"Unpacking {member.filename}", -(-member.file_size // BLOCK)):
+            unpacked.write(block)
+        return np.asarray(np.memmap(unpacked, kind, "r", shape=shape, order="F" if by_column else "C"))
 
 
 def _read_split(path: Path, arrays: dict[str, np.ndarray], split: Split, names: dict[int, str]) -> list[Sample]:

@@ -1,0 +1,1 @@
+"""What suwen is measured against, rivals in the same run: ``python -m benchmarks NAME``."""

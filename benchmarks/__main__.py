@@ -1,0 +1,49 @@
+"""``python -m benchmarks NAME``: run one benchmark; without a name, list them."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+
+from benchmarks.results import columns_of_text
+from suwen.core.errors import NameUnknown, SuwenError
+
+BENCHMARKS = {
+    "quality": ("benchmarks.quality:quality", "PneumoniaMNIST over seeds, beside baselines and published figures"),
+    "keras": ("benchmarks.original:original", "the original example, a plain Keras CNN, against suwen's default recipe"),
+    "speed": ("benchmarks.speed:speed", "training ResNet-18: suwen's fit() against a bare PyTorch loop"),
+    "start": ("benchmarks.start:start", "how soon `suwen --help` and `suwen tasks` answer"),
+    "memory": ("benchmarks.memory:memory", "fine-tuning on 10,000 and on 100,000 images: what stays in memory"),
+    "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
+}
+"""Name → the function that runs it, and what it measures."""
+
+
+def main(arguments: list[str]) -> None:
+    """Run the benchmark named first, with the options that follow."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        typer.echo("python -m benchmarks NAME [--help]\n")
+        typer.echo(columns_of_text([], [[name, summary] for name, (_, summary) in BENCHMARKS.items()]))
+        return
+    name, *options = arguments
+    try:
+        if name not in BENCHMARKS:
+            raise NameUnknown("benchmark", name, BENCHMARKS, fix="python -m benchmarks   lists them")
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command()(_load(BENCHMARKS[name][0]))
+        app(options, prog_name=f"python -m benchmarks {name}")
+    except SuwenError as error:
+        typer.secho(f"benchmarks: {error}", err=True, fg="red")
+        sys.exit(2)
+
+
+def _load(path: str) -> Any:
+    module, _, function = path.partition(":")
+    return getattr(import_module(module), function)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,5 @@
+"""``python -m suwen``."""
+
+from suwen.cli.main import main
+
+main()
