@@ -13,7 +13,10 @@ from suwen.core.errors import NameUnknown, SuwenError
 
 BENCHMARKS = {
     "quality": ("benchmarks.quality:quality", "PneumoniaMNIST over seeds, beside baselines and published figures"),
-    "keras": ("benchmarks.original:original", "the original example, a plain Keras CNN, against suwen's default recipe"),
+    "keras": (
+        "benchmarks.original:original",
+        "the original example, a plain Keras CNN, against suwen's default recipe",
+    ),
     "speed": ("benchmarks.speed:speed", "training ResNet-18: suwen's fit() against a bare PyTorch loop"),
     "start": ("benchmarks.start:start", "how soon `suwen --help` and `suwen tasks` answer"),
     "memory": ("benchmarks.memory:memory", "fine-tuning on 10,000 and on 100,000 images: what stays in memory"),

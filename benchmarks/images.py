@@ -74,7 +74,9 @@ def generate_folders(root: Path, count: int, size: int) -> Path:
 
 def generate_npz(file: Path, count: int, size: int) -> Path:
     """Generated pictures as one MedMNIST-format file."""
-    found: dict[str, list[np.ndarray | int]] = {f"{split}_{kind}": [] for split in SPLITS for kind in ("images", "labels")}
+    found: dict[str, list[np.ndarray | int]] = {
+        f"{split}_{kind}": [] for split in SPLITS for kind in ("images", "labels")
+    }
     for split, label, pixels in generate(count, size):
         found[f"{split}_images"].append(pixels)
         found[f"{split}_labels"].append(label)

@@ -15,7 +15,7 @@ from benchmarks.images import PNEUMONIA, find_pneumonia
 from benchmarks.results import RESULTS, ROOT, Result, Stopwatch, Verdict
 from suwen.core.errors import RunError
 from suwen.core.files import write_json
-from suwen.core.recipe import read_recipe
+from suwen.core.recipe import parse_set, read_recipe
 from suwen.core.run import Run
 from suwen.verbs.finetune import full_recipe
 
@@ -47,6 +47,9 @@ PUBLISHED = (
 )
 """Name, AUROC, accuracy, source. "(224)" of MedMNIST v2 is 28 px enlarged; the last one starts from ImageNet weights."""
 
+RIVALS = ("ResNet-18 (28)", "Google AutoML Vision", "DINO ViT-B/16, linear probe, true 224 px")
+"""Those named beside the verdicts."""
+
 
 def quality(
     data: Annotated[Path, typer.Option(help="pneumoniamnist.npz")] = PNEUMONIA,
@@ -67,7 +70,11 @@ def quality(
     found = [_seed(seed, data, recipe, changes, runs / ("quick" if quick else recipe.stem)) for seed in range(seeds)]
     result = Result(
         name="quality",
-        settings={"data": data.name, "recipe": full_recipe(read_recipe(recipe)).model_dump(mode="json"), "set": changes},
+        settings={
+            "data": data.name,
+            "recipe": full_recipe(read_recipe(recipe)).model_dump(mode="json"),
+            "set": changes,
+        },
         columns=["", *SHOWN.values(), "seconds"],
         rows=[*_seed_rows(found), *_baseline_rows(found), *_published_rows()],
         verdicts=_verdicts(found),
@@ -75,7 +82,7 @@ def quality(
         notes=[
             "seconds: from reading the data to the written report; '–' where the training went on after an interruption",
             "the figures of others are theirs, not measured here; "
-            + "; ".join(sorted({f"{source}" for *_, source in PUBLISHED})),
+            + "; ".join(sorted({source for *_, source in PUBLISHED})),
         ],
         quick=quick,
     )
@@ -111,8 +118,6 @@ def _finished(run: Run, seed: int, data: Path, recipe: Path, changes: list[str])
     """
     if not run.recipe.is_file():
         return False
-    from suwen.core.recipe import parse_set
-
     asked = full_recipe(read_recipe(recipe), {"seed": seed, "data": {"source": str(data)}}, parse_set(changes))
     if run.recipe.read_text(encoding="utf-8") != asked.to_yaml():
         raise RunError(
@@ -155,22 +160,20 @@ def _verdicts(found: list[dict[str, Any]]) -> list[Verdict]:
     auroc, accuracy = (_values(found, name) for name in ("auroc", "accuracy_at_threshold"))
     longest = max(seed["seconds"] or seed["training"]["seconds"] for seed in found)
     of = f"mean of {len(found)} seeds"
-    best = ", ".join(f"{name} {{}}" for name, *_ in (PUBLISHED[0], PUBLISHED[5], PUBLISHED[6]))
-    rivals = (PUBLISHED[0], PUBLISHED[5], PUBLISHED[6])
     return [
         Verdict(
             what=f"PneumoniaMNIST test AUROC, {of}",
             value=_mean(auroc),
             reach=f"≥ {AUROC}",
             met=statistics.mean(auroc) >= AUROC,
-            beside=best.format(*(row[1] for row in rivals)),
+            beside=_rivals(1),
         ),
         Verdict(
             what=f"PneumoniaMNIST test accuracy at the validation threshold, {of}",
             value=_mean(accuracy),
             reach=f"≥ {ACCURACY}",
             met=statistics.mean(accuracy) >= ACCURACY,
-            beside=best.format(*(row[2] for row in rivals)),
+            beside=_rivals(2),
         ),
         Verdict(
             what="the slowest seed, from data to report",
@@ -179,6 +182,11 @@ def _verdicts(found: list[dict[str, Any]]) -> list[Verdict]:
             met=longest <= SECONDS,
         ),
     ]
+
+
+def _rivals(column: int) -> str:
+    """The published figures to be compared with: AUROC (1) or accuracy (2)."""
+    return ", ".join(f"{row[0]} {row[column]:.3f}" for row in PUBLISHED if row[0] in RIVALS)
 
 
 def _figure(interval: dict[str, float | None]) -> str:

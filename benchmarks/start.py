@@ -45,7 +45,9 @@ def start(
         Verdict(what=name, value=f"{middle[name]:.2f} s", reach=f"< {LIMIT} s", met=middle[name] < LIMIT, beside=beside)
         for name in JUDGED
     ]
-    rows = [[name, *(f"{value:.3f}" for value in (min(walls), middle[name], max(walls)))] for name, walls in found.items()]
+    rows = [
+        [name, *(f"{value:.3f}" for value in (min(walls), middle[name], max(walls)))] for name, walls in found.items()
+    ]
     result = Result(
         name="start",
         settings={"times": times},
@@ -56,4 +58,3 @@ def start(
         quick=quick,
     )
     watch.finish(result, results)
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,31 +15,43 @@ from suwen.core.errors import RecipeError
 from suwen.core.files import write_text
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads ``1e-5`` as a number, as YAML 1.2 does; YAML 1.1 takes it for a word."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the word ``"1e-5"``, so that `_Loader` gives it back as a word."""
+
+
+for _yaml in (_Loader, _Dumper):
+    _yaml.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+\Z"), list("-+0123456789"))
+
+
 class Settings(BaseModel):
     """A group of settings. Unknown names are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSettings(Settings):
     """Where the data is and how it is split."""
 
-    source: str = Field("", description="folder, manifest CSV or .npz")
+    source: str = Field(default="", description="folder, manifest CSV or .npz")
     train: float = Field(
-        0.7, ge=0, le=1, description="share of the subjects to train on, where the source has no split"
+        default=0.7, ge=0, le=1, description="share of the subjects to train on, where the source has no split"
     )
-    val: float = Field(0.15, ge=0, le=1)
-    test: float = Field(0.15, ge=0, le=1)
-    labels: tuple[str, ...] | None = Field(None, description="order of the labels; None sorts them")
-    skip_bad: bool = Field(False, description="count unreadable files instead of stopping at them")
-    allow_leak: bool = Field(False, description="go on although the test split leaks; the report says so at its top")
+    val: float = Field(default=0.15, ge=0, le=1)
+    test: float = Field(default=0.15, ge=0, le=1)
+    labels: tuple[str, ...] | None = Field(default=None, description="order of the labels; None sorts them")
+    skip_bad: bool = Field(default=False, description="count unreadable files instead of stopping at them")
+    allow_leak: bool = Field(default=False, description="go on although the test split leaks; the report says so at its top")
 
 
 class EncoderSettings(Settings):
     """Z = C(X)."""
 
     name: str = "timm:resnet18"
-    weights: str | None = Field(None, description="None for random, a file or folder, 'hub', or a hub name")
+    weights: str | None = Field(default=None, description="None for random, a file or folder, 'hub', or a hub name")
     options: dict[str, Any] = Field(default_factory=dict, description="passed to the encoder's family")
 
 
@@ -51,43 +64,43 @@ class HeadSettings(Settings):
 class TrainingSettings(Settings):
     """How the weights are found."""
 
-    epochs: int = Field(10, ge=1)
-    batch_size: int = Field(64, ge=1)
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=64, ge=1)
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(1e-3, gt=0, description="peak, after warm-up")
-    weight_decay: float = Field(0.05, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD (Nesterov); beta1 of AdamW")
-    warmup: float = Field(1.0, ge=0, description="epochs of linear warm-up")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak, after warm-up")
+    weight_decay: float = Field(default=0.05, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of SGD (Nesterov); beta1 of AdamW")
+    warmup: float = Field(default=1.0, ge=0, description="epochs of linear warm-up")
     schedule: Literal["cosine", "constant"] = "cosine"
-    layer_decay: float = Field(1.0, gt=0, le=1, description="each layer nearer the input learns this much slower")
-    clip: float | None = Field(1.0, gt=0, description="largest gradient norm")
-    accumulate: int = Field(1, ge=1, description="batches an optimizer step")
-    average: float | None = Field(None, gt=0, lt=1, description="decay of the moving average of the weights, a step")
-    patience: int | None = Field(None, ge=1, description="stop after so many evaluations without a better one")
-    evaluate_every: int = Field(1, ge=1, description="epochs between evaluations on validation")
-    keep: Literal["best", "last"] = Field("best", description="which epoch's weights the Run keeps")
-    adapt: Literal["full", "head"] = Field("full", description="train all weights, or the head on a frozen encoder")
+    layer_decay: float = Field(default=1.0, gt=0, le=1, description="each layer nearer the input learns this much slower")
+    clip: float | None = Field(default=1.0, gt=0, description="largest gradient norm")
+    accumulate: int = Field(default=1, ge=1, description="batches an optimizer step")
+    average: float | None = Field(default=None, gt=0, lt=1, description="decay of the moving average of the weights, a step")
+    patience: int | None = Field(default=None, ge=1, description="stop after so many evaluations without a better one")
+    evaluate_every: int = Field(default=1, ge=1, description="epochs between evaluations on validation")
+    keep: Literal["best", "last"] = Field(default="best", description="which epoch's weights the Run keeps")
+    adapt: Literal["full", "head"] = Field(default="full", description="train all weights, or the head on a frozen encoder")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
-    checkpoint_seconds: float = Field(30.0, ge=0, description="least time between two checkpoints")
+    checkpoint_seconds: float = Field(default=30.0, ge=0, description="least time between two checkpoints")
 
 
 class EvaluationSettings(Settings):
     """How the result is judged."""
 
-    threshold: Literal["youden", "accuracy", "f1"] = Field("youden", description="what the threshold maximises")
-    positive: str | None = Field(None, description="the positive label of a binary question; None: the last one")
-    coverage: float = Field(0.9, gt=0, lt=1, description="of prediction sets")
-    resamples: int = Field(1000, ge=0, description="bootstrap resamples over subjects")
-    by: tuple[str, ...] = Field((), description="metadata columns to report subgroups of")
-    views: tuple[str, ...] = Field((), description="test-time views averaged with the plain one: flip, shift, …")
+    threshold: Literal["youden", "accuracy", "f1"] = Field(default="youden", description="what the threshold maximises")
+    positive: str | None = Field(default=None, description="the positive label of a binary question; None: the last one")
+    coverage: float = Field(default=0.9, gt=0, lt=1, description="of prediction sets")
+    resamples: int = Field(default=1000, ge=0, description="bootstrap resamples over subjects")
+    by: tuple[str, ...] = Field(default=(), description="metadata columns to report subgroups of")
+    views: tuple[str, ...] = Field(default=(), description="test-time views averaged with the plain one: flip, shift, …")
 
 
 class Recipe(Settings):
     """Every setting of one run."""
 
     task: str
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     data: DataSettings = DataSettings()
     inputs: dict[str, Any] = Field(
         default_factory=dict, description="preprocessing; what is left out is chosen by the reader"
@@ -96,7 +109,7 @@ class Recipe(Settings):
     head: HeadSettings = HeadSettings()
     training: TrainingSettings = TrainingSettings()
     augment: dict[str, dict[str, Any]] | None = Field(
-        None, description="the random transforms that are allowed, with their settings; None: the task's own; {}: none"
+        default=None, description="the random transforms that are allowed, with their settings; None: the task's own; {}: none"
     )
     evaluation: EvaluationSettings = EvaluationSettings()
 
@@ -106,7 +119,7 @@ class Recipe(Settings):
 
     def to_yaml(self) -> str:
         """Every setting as YAML."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return yaml.dump(self.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def make_recipe(*layers: Mapping[str, Any]) -> Recipe:
@@ -127,7 +140,7 @@ def make_recipe(*layers: Mapping[str, Any]) -> Recipe:
 def read_recipe(path: Path) -> dict[str, Any]:
     """The nested settings of a YAML file (safe loader)."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
     except FileNotFoundError:
         raise RecipeError(
             f"there is no recipe at {path}", fix="suwen finetune TASK DATA --out RUN writes one"

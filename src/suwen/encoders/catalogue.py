@@ -36,11 +36,34 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         "MIT",
         True,
     ),
-    Checkpoint("UNI", "MahmoodLab/UNI", "timm:vit_large_patch16_224", "histology", "CC BY-NC-ND 4.0, academic only", False),
-    Checkpoint("UNI2-h", "MahmoodLab/UNI2-h", "timm:vit_giant_patch14_224", "histology", "CC BY-NC-ND 4.0, academic only", False),
-    Checkpoint("RETFound", "YukunZhou/RETFound_mae_natureCFP", "timm:vit_large_patch16_224", "retina", "CC BY-NC 4.0, gated", False),
+    Checkpoint(
+        "UNI", "MahmoodLab/UNI", "timm:vit_large_patch16_224", "histology", "CC BY-NC-ND 4.0, academic only", False
+    ),
+    Checkpoint(
+        "UNI2-h",
+        "MahmoodLab/UNI2-h",
+        "timm:vit_giant_patch14_224",
+        "histology",
+        "CC BY-NC-ND 4.0, academic only",
+        False,
+    ),
+    Checkpoint(
+        "RETFound",
+        "YukunZhou/RETFound_mae_natureCFP",
+        "timm:vit_large_patch16_224",
+        "retina",
+        "CC BY-NC 4.0, gated",
+        False,
+    ),
     Checkpoint("CheXagent-2", "StanfordAIMI/CheXagent-2-3b", None, "chest X-ray", "CC BY-NC 4.0", False),
-    Checkpoint("MedImageInsight", "lion-ai/MedImageInsights", None, "14 kinds of image", "MIT (mirror); not for clinical use", True),
+    Checkpoint(
+        "MedImageInsight",
+        "lion-ai/MedImageInsights",
+        None,
+        "14 kinds of image",
+        "MIT (mirror); not for clinical use",
+        True,
+    ),
 )
 """Read at each model's page, November 2026; read the page again before you rely on a licence."""
 
@@ -59,6 +82,8 @@ def find(place: str) -> Checkpoint | None:
 
 def warn_of(licence: str | None) -> str | None:
     """A sentence about a licence that forbids commercial use, None for others."""
-    if licence is None or not any(mark in licence.lower() for mark in ("-nc", "noncommercial", "non-commercial", "academic")):
+    if licence is None or not any(
+        mark in licence.lower() for mark in ("-nc", "noncommercial", "non-commercial", "academic")
+    ):
         return None
     return f"the pretrained weights are licensed {licence}: not for commercial use, and neither is what is trained from them"

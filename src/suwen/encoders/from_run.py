@@ -11,7 +11,12 @@ from suwen.core.run import load
 
 
 def encoder_of_run(
-    path: str, preprocess: Preprocess, *, weights: str | None = None, needs: frozenset[str] = frozenset(), **options: Any
+    path: str,
+    preprocess: Preprocess,
+    *,
+    weights: str | None = None,
+    needs: frozenset[str] = frozenset(),
+    **options: Any,
 ) -> Encoder:
     """Build the encoder that the Run at `path` holds, filled with its weights.
 
@@ -22,7 +27,9 @@ def encoder_of_run(
         RunError: the Run is missing or damaged.
     """
     if weights is not None:
-        raise RecipeError(f"encoder run:{path} with --weights {weights}", why="a Run brings its weights", fix="drop --weights")
+        raise RecipeError(
+            f"encoder run:{path} with --weights {weights}", why="a Run brings its weights", fix="drop --weights"
+        )
     model = load(path)
     theirs, ours = getattr(model.preprocess, "channels", None), getattr(preprocess, "channels", None)
     if theirs != ours:

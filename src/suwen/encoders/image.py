@@ -152,7 +152,9 @@ def _create(
         model = create(name, **keywords)
     except TypeError as error:
         raise RecipeError(
-            f"timm:{name} does not take these options: {error}", why="each architecture has its own", fix="drop the option"
+            f"timm:{name} does not take these options: {error}",
+            why="each architecture has its own",
+            fix="drop the option",
         ) from error
     if stem == "small":
         open_stem(model, channels)

@@ -79,7 +79,9 @@ def find_weights(name: str, weights: str | None) -> Weights | None:
     if weights == "hub":
         if not hub_name:
             raise WeightsMissing(
-                f"timm has no weights for {name}", why="this architecture was published without", fix="suwen encoders NAME"
+                f"timm has no weights for {name}",
+                why="this architecture was published without",
+                fix="suwen encoders NAME",
             )
         hub = str(hub_name)
         return Weights({}, getattr(cfg, "license", None) or licence_of(hub), hub, _url(hub))
@@ -99,7 +101,9 @@ def _safetensors(path: Path) -> Path:
         found = sorted(path.glob("*.safetensors"))
         if len(found) != 1:
             raise WeightsMissing(
-                f"{path} holds {len(found)} .safetensors files", why="one was expected", fix="--weights FOLDER/FILE.safetensors"
+                f"{path} holds {len(found)} .safetensors files",
+                why="one was expected",
+                fix="--weights FOLDER/FILE.safetensors",
             )
         return found[0]
     if not path.is_file():

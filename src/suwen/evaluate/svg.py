@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 Axes = Any  # matplotlib ships no types that strict checking accepts
@@ -20,6 +21,8 @@ SERIES = ("#2a7ab8", "#c46a10", "#1d8a6e", "#a2639b", "#8a7a1f")
 NEUTRAL = "#7d858c"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1)))
 _INK = "#0f0f0e"  # drawn in this, then replaced by the page's text colour
+
+_NO_METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # the date would change the bytes
 
 _STYLE: Any = {  # matplotlib's stubs name every setting and take no plain dict
     "svg.fonttype": "none",
@@ -51,7 +54,6 @@ _STYLE: Any = {  # matplotlib's stubs name every setting and take no plain dict
     "lines.linewidth": 1.8,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
-    "savefig.facecolor": "none",
 }
 
 
@@ -74,7 +76,8 @@ def draw_svg(draw: Callable[[Figure], None], *, width: float, height: float, lab
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(buffer, metadata=_NO_METADATA)  # savefig would draw everything twice
     return _inline(buffer.getvalue(), label)
 
 

@@ -60,7 +60,9 @@ def _as_grid(values: Tensor, model: Model) -> Tensor:
         return values.permute(0, 3, 1, 2) if getattr(inner, "output_fmt", "NCHW") == "NHWC" else values
     if values.ndim != 3:
         raise RecipeError(
-            f"the encoder's last layer gives {values.ndim} axes", why="Grad-CAM needs a grid", fix="choose another method"
+            f"the encoder's last layer gives {values.ndim} axes",
+            why="Grad-CAM needs a grid",
+            fix="choose another method",
         )
     patches = values[:, int(getattr(inner, "num_prefix_tokens", 0)) :]
     side = int(patches.shape[1] ** 0.5)

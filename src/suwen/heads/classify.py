@@ -72,11 +72,15 @@ class Classify(nn.Module):
         multi_label = targets.ndim == 2
         found = {"multi_label": multi_label} | options
         if found.get("class_weights") == "balanced":
-            counts = targets[train].sum(0) if multi_label else np.bincount(targets[train], minlength=len(dataset.labels))
+            counts = (
+                targets[train].sum(0) if multi_label else np.bincount(targets[train], minlength=len(dataset.labels))
+            )
             found["class_weights"] = (len(train) / (len(counts) * np.maximum(counts, 1))).round(6).tolist()
         if (positive := found.get("positive")) is not None and positive not in dataset.labels:
             raise RecipeError(
-                f"positive label {positive!r}", why=f"the labels are {', '.join(dataset.labels)}", fix="name one of them"
+                f"positive label {positive!r}",
+                why=f"the labels are {', '.join(dataset.labels)}",
+                fix="name one of them",
             )
         return found
 
@@ -107,7 +111,17 @@ class Classify(nn.Module):
         return [self._decode_many(row) if self.multi_label else self._decode_one(row, calibration) for row in rows]
 
     def _metrics(self) -> tuple[str, ...]:
-        shared = ("accuracy", "balanced_accuracy", "auroc", "auprc", "f1_macro", "sensitivity", "specificity", "brier", "ece")
+        shared = (
+            "accuracy",
+            "balanced_accuracy",
+            "auroc",
+            "auprc",
+            "f1_macro",
+            "sensitivity",
+            "specificity",
+            "brier",
+            "ece",
+        )
         binary = ("accuracy_at_threshold", "sensitivity_at_threshold", "specificity_at_threshold")
         return shared + binary if len(self.labels) == 2 and not self.multi_label else shared
 

@@ -125,7 +125,12 @@ def _sharpness(images: Tensor, d: Draws) -> Tensor:
 
 def _draw_erase(n: int, s: dict[str, float], g: Generator) -> Draws:
     side = _uniform(n, 0, s["side"], g) * _sometimes(n, s["p"], g)
-    return {"side": side, "x": torch.rand(n, generator=g), "y": torch.rand(n, generator=g), "grey": torch.rand(n, generator=g)}
+    return {
+        "side": side,
+        "x": torch.rand(n, generator=g),
+        "y": torch.rand(n, generator=g),
+        "grey": torch.rand(n, generator=g),
+    }
 
 
 def _boxes(images: Tensor, side: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -174,7 +179,9 @@ def _beta(n: int, alpha: float, g: Generator) -> Tensor:
 
 TRANSFORMS: dict[str, Transform] = {
     "flip": Transform({"horizontal": 0.5, "vertical": 0.0}, _draw_flip, _flip),
-    "affine": Transform({"rotate": 10, "shift": 0.06, "scale": 0.12, "stretch": 0.0, "shear": 0.0}, _draw_affine, _affine),
+    "affine": Transform(
+        {"rotate": 10, "shift": 0.06, "scale": 0.12, "stretch": 0.0, "shear": 0.0}, _draw_affine, _affine
+    ),
     "intensity": Transform({"brightness": 0.1, "contrast": 0.2, "gamma": 0.2}, _draw_intensity, _intensity),
     "sharpness": Transform({"blur": 1.0, "sharpen": 1.0}, _draw_sharpness, _sharpness),
     "noise": Transform({"level": 0.03}, _draw_noise, _noise),

@@ -55,7 +55,9 @@ class ConsoleLog:
     def begin(self, progress: Progress, epochs: int, batches: int) -> None:
         """Show the bar."""
         if progress.step:
-            self.console.print(f"going on from epoch {progress.epoch + 1}, batch {progress.batch + 1} of the checkpoint")
+            self.console.print(
+                f"going on from epoch {progress.epoch + 1}, batch {progress.batch + 1} of the checkpoint"
+            )
         self.task = self.bars.add_task("training", total=epochs * batches, completed=progress.step, loss=0.0)
         self.bars.start()
 

@@ -39,7 +39,9 @@ def make_optimizer(
         for (scale, decay), parameters in groups.items()
     ]
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(rows, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
+        return torch.optim.SGD(
+            rows, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
+        )
     return torch.optim.AdamW(rows, lr=settings.learning_rate, betas=(settings.momentum, 0.999))
 
 

@@ -66,7 +66,9 @@ def train(
     """
     rows = dataset.where("train")
     if not len(rows):
-        raise DataError("no training samples", why="the split 'train' is empty", fix="check the split column or folders")
+        raise DataError(
+            "no training samples", why="the split 'train' is empty", fix="check the split column or folders"
+        )
     settings = recipe.training
     precision = choose_precision(settings.precision)
     fabric = make_fabric(precision)

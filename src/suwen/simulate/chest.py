@@ -101,7 +101,8 @@ class Chest:
         vessels = self.lung * (1.0 - solid) * self._vessels()
         soft = 0.78 + 0.10 * solid + 0.12 * self.below - self._airways() - self._bubble() + self._bones()
         body = self._body()
-        return (body * soft - air + vessels + self._breasts()) * body
+        whole: Pixels = body * soft - air + vessels + self._breasts()
+        return whole * body
 
     def _body(self) -> Pixels:
         """Soft tissue: neck, shoulders, and the chest wall below the axillae; thinner towards its edge."""
@@ -186,11 +187,9 @@ class Chest:
         return np.asarray(both, dtype=np.float32)
 
     def _texture(self) -> Pixels:
-        scale, margin = (TEXTURE_CELLS - 5) / 2.2, 2.0
-        places = [(self.y + 1.1) * scale + margin, (self.x + 1.1) * scale + margin]
-        field: Pixels = ndimage.map_coordinates(
-            self.anatomy.texture, places, order=3, mode="nearest", prefilter=False, output=np.float32
-        )
+        scale = (TEXTURE_CELLS - 1) / 2.2
+        places = [(self.y + 1.1) * scale, (self.x + 1.1) * scale]
+        field: Pixels = ndimage.map_coordinates(self.anatomy.texture, places, order=1, output=np.float32)
         return field
 
 

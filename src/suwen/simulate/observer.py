@@ -29,7 +29,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.special import log_ndtr, logsumexp
+from scipy.special import log_ndtr
 
 from suwen.core.errors import DataError
 from suwen.simulate.anatomy import Pixels
@@ -51,7 +51,7 @@ def matches(film: Pixels, deviation: Pixels, shadow: Pixels) -> tuple[float, flo
 def log_ratio(t: float, q: float, conspicuity: Sequence[tuple[float, float, float]] = CONSPICUITY) -> float:
     """Logarithm of the mean of exp(a t - a² q / 2) over a drawn from uniform pieces (share, from, to)."""
     pieces = [np.log(share) + _log_mean(t, q, low, high) for share, low, high in conspicuity]
-    return float(logsumexp(pieces))
+    return float(np.logaddexp.reduce(pieces))
 
 
 def _log_mean(t: float, q: float, low: float, high: float) -> float:

@@ -81,7 +81,7 @@ def draw_settings(rng: np.random.Generator, scanner: Scanner) -> Settings:
 
 def blur(image: Pixels, scanner: Scanner) -> Pixels:
     """`image` as the detector's point spread leaves it; linear, so that the blur of a sum is the sum of the blurs."""
-    pixels = scanner.blur_mm * image.shape[0] / (2.0 * HALF_FIELD_MM)
+    pixels = scanner.blur_mm * len(image) / (2.0 * HALF_FIELD_MM)
     return np.asarray(ndimage.gaussian_filter(image, pixels, truncate=3.0, mode="nearest"), dtype=np.float32)
 
 
@@ -93,13 +93,12 @@ def noise_deviation(density: Pixels, scanner: Scanner, settings: Settings) -> Pi
     fewer quanta through is left out.
     """
     spread: Pixels = np.exp(density - 0.5)
-    return scanner.noise * (density.shape[0] / 128.0) / math.sqrt(settings.dose) * spread
+    return scanner.noise * (len(density) / 128.0) / math.sqrt(settings.dose) * spread
 
 
 def develop(exposure: Pixels, scanner: Scanner, settings: Settings) -> NDArray[np.uint8]:
     """The `(size, size)` grey levels, 0 to 255, that the site's workstation stores for `exposure`."""
-    size = exposure.shape[0]
-    fine = exposure - ndimage.uniform_filter(exposure, max(3, size // 32), mode="nearest")
+    fine = exposure - ndimage.uniform_filter(exposure, max(3, len(exposure) // 32), mode="nearest")
     black = scanner.black + settings.offset
     shown = (exposure + scanner.sharpen * fine - black) * (settings.gain / (scanner.white - scanner.black))
     shown = np.clip(shown, 0.0, 1.0) ** scanner.gamma

@@ -1,0 +1,158 @@
+"""``python -m benchmarks memory``: what stays in memory while fine-tuning on many images."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.images import generate_folders, generate_npz
+from benchmarks.processes import SUWEN, run_process
+from benchmarks.results import RESULTS, Result, Stopwatch, Verdict
+from suwen.core.errors import RecipeError
+
+SIDE = 64
+"""Pixels; one grey image is 4,096 bytes in the cache."""
+
+SLACK = 1024
+"""Bytes an image for what is not pixels: its name, subject, split, label, digests, size. Invented: a quarter of an image."""
+
+EVERY = 0.02
+"""Seconds between two looks at the process."""
+
+MIB = 2**20
+
+SOURCES: dict[str, Callable[[Path, int, int], Path]] = {"folders": generate_folders, "npz": generate_npz}
+"""How the images lie on disk → what generates them at (path, count, side)."""
+
+
+@dataclass
+class Peaks:
+    """Most memory seen, in bytes: ``anonymous`` (the process's own) and ``mapped`` (pages of files, given back at need).
+
+    Each phase by itself: ``decode`` until the training log appears, ``train`` after that.
+    """
+
+    anonymous: dict[str, int] = field(default_factory=lambda: {"decode": 0, "train": 0})
+    mapped: dict[str, int] = field(default_factory=lambda: {"decode": 0, "train": 0})
+
+    def see(self, phase: str, status: dict[str, int]) -> None:
+        """Note one look at the process."""
+        self.anonymous[phase] = max(self.anonymous[phase], status.get("RssAnon", 0))
+        self.mapped[phase] = max(self.mapped[phase], status.get("RssFile", 0))
+
+
+def memory(
+    images: Annotated[int, typer.Option(help="The large data set.")] = 100_000,
+    small: Annotated[int, typer.Option(help="The small one.")] = 10_000,
+    source: Annotated[list[str] | None, typer.Option(help="folders or npz; repeatable. [default: both]")] = None,
+    encoder: Annotated[
+        str, typer.Option(help="A small one: its memory does not depend on the data.")
+    ] = "timm:test_resnet",
+    quick: Annotated[bool, typer.Option("--quick", help="200 and 400 images; shows that it works.")] = False,
+    results: Annotated[Path, typer.Option(help="Folder of memory.json.")] = RESULTS,
+) -> None:
+    """Fine-tune for one epoch on a small and on a large set, each twice: decoding, and from the cache."""
+    images, small = (400, 200) if quick else (images, small)
+    if not Path("/proc/self/status").is_file():
+        raise RecipeError("no /proc", why="the kinds of resident memory are read from Linux", fix="run it on Linux")
+    watch, found = Stopwatch(), []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in source or list(SOURCES):
+            for count in (small, images):
+                found += _twice(Path(folder) / f"{name}-{count}", name, count, encoder)
+    result = Result(
+        name="memory",
+        settings={"images": images, "small": small, "side": SIDE, "encoder": encoder},
+        columns=[
+            "images on disk as", "images", "cache", "anonymous, decoding", "anonymous, training", "mapped", "wall (s)"
+        ],
+        rows=[_row(run) for run in found],
+        verdicts=[_verdict(found, name, cache) for name in source or list(SOURCES) for cache in ("new", "warm")],
+        figures={"runs": found},
+        notes=[
+            f"peaks of resident memory in MiB, looked at every {EVERY * 1000:.0f} ms from outside; the pixels of "
+            f"{images} images are {images * SIDE**2 / MIB:.0f} MiB",
+            "'mapped' are pages of files (libraries, the pixel cache) that the system takes back when it needs room",
+            f"reach: growth of the anonymous peak of at most {SLACK} bytes an image (names, labels, digests); "
+            f"an image itself is {SIDE**2} bytes",
+            "an .npz is one compressed whole that cannot be mapped, so that it is read into memory to be decoded",
+        ],
+        quick=quick,
+    )  # fmt: skip
+    watch.finish(result, results)
+
+
+def _twice(folder: Path, source: str, count: int, encoder: str) -> list[dict[str, Any]]:
+    """One set of images, fine-tuned on with a new cache, then with the same one."""
+    typer.echo(f"generating {count} images as {source}")
+    data = SOURCES[source](folder / ("films.npz" if source == "npz" else "films"), count, SIDE)
+    found = [
+        {"source": source, "images": count, "cache": cache, **_finetune(data, folder, cache, encoder)}
+        for cache in ("new", "warm")
+    ]
+    for run in found:
+        typer.echo("  ".join(_row(run)))
+    return found
+
+
+def _finetune(data: Path, folder: Path, name: str, encoder: str) -> dict[str, Any]:
+    """Peaks and time of one ``suwen finetune``, a process of its own."""
+    run, peaks = folder / name, Peaks()
+    command = [SUWEN, "finetune", "image-classification", str(data), "--out", str(run), "--encoder", encoder]
+    options = ["--epochs", "1", "--batch-size", "256", "--set", "evaluation.resamples=100"]
+    done = run_process(
+        [*command, *options],
+        environment={"XDG_CACHE_HOME": str(folder / "cache")},
+        watch=lambda process: watch_memory(process, peaks, lambda: (run / "log.jsonl").is_file()),
+    )
+    return {"anonymous": peaks.anonymous, "mapped": peaks.mapped, "wall": done.wall}
+
+
+def watch_memory(process: int, peaks: Peaks, training: Callable[[], bool]) -> None:
+    """Look at the memory of a process until it has ended."""
+    while status := read_status(process):
+        peaks.see("train" if training() else "decode", status)
+        time.sleep(EVERY)
+
+
+def read_status(process: int) -> dict[str, int]:
+    """``RssAnon`` and ``RssFile`` in bytes; nothing of a process that has ended.
+
+    Source: proc_pid_status(5).
+    """
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    pairs = (line.split() for line in lines)
+    return {words[0][:-1]: int(words[1]) * 1024 for words in pairs if words[0] in ("RssAnon:", "RssFile:")}
+
+
+def _row(run: dict[str, Any]) -> list[str]:
+    sizes = (run["anonymous"]["decode"], run["anonymous"]["train"], max(run["mapped"].values()))
+    return [
+        run["source"],
+        str(run["images"]),
+        run["cache"],
+        *(f"{size / MIB:.0f}" for size in sizes),
+        f"{run['wall']:.0f}",
+    ]
+
+
+def _verdict(found: list[dict[str, Any]], source: str, cache: str) -> Verdict:
+    few, many = (run for run in found if run["source"] == source and run["cache"] == cache)
+    more = many["images"] - few["images"]
+    grown = max(many["anonymous"].values()) - max(few["anonymous"].values())
+    return Verdict(
+        what=f"growth of the process's own memory, {few['images']:,} to {many['images']:,} images, {source}, {cache} cache",
+        value=f"{grown / MIB:+.0f} MiB ({grown / more:.0f} bytes an image)",
+        reach=f"≤ {SLACK * more / MIB:.0f} MiB ({SLACK} bytes an image)",
+        met=grown <= SLACK * more,
+        beside=f"the added pixels: {SIDE**2 * more / MIB:.0f} MiB",
+    )
