@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -49,7 +50,7 @@ def export_folders(npz: Path, root: Path, labels: tuple[str, ...], *, most: int 
 
 
 def generate(count: int, size: int, *, seed: int = 0) -> Iterator[tuple[Split, int, np.ndarray]]:
-    """`count` different grey pictures ``(size, size)`` with split (8 : 1 : 1) and class: soft clouds, half with a square.
+    """`count` different grey pictures ``(size, size)``, with split (8 : 1 : 1) and class: clouds, half with a square.
 
     Drawn one at a time, so that making them takes no memory.
     """
@@ -81,7 +82,8 @@ def generate_npz(file: Path, count: int, size: int) -> Path:
         found[f"{split}_images"].append(pixels)
         found[f"{split}_labels"].append(label)
     file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(file, **{name: np.array(values, np.uint8) for name, values in found.items()})
+    arrays: dict[str, Any] = {name: np.array(values, np.uint8) for name, values in found.items()}
+    np.savez(file, **arrays)
     return file
 
 

@@ -1,6 +1,6 @@
 """The original example, as a program of its own: ``python -m benchmarks.keras_cnn FOLDER --seed 0``.
 
-A plain Keras CNN on class folders ``FOLDER/{train,test}/CLASS/*.png``; prints one JSON object. It knows nothing of suwen.
+A plain Keras CNN on class folders ``FOLDER/{train,test}/CLASS/*.png``. Prints one JSON object; knows nothing of suwen.
 """
 
 from __future__ import annotations

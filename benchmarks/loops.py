@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from rich.console import Console
 from torch import Tensor, nn
 
+from suwen.core.dataset import Dataset
 from suwen.core.recipe import Recipe
 from suwen.core.registry import TASKS
 from suwen.core.task import Task
-from suwen.data.columns import Dataset
 from suwen.learn.batches import Batches
 from suwen.learn.device import make_fabric
 from suwen.learn.fit import fit
@@ -71,14 +71,14 @@ class BareLoop:
         self.images = ((pixels.float() / 255 - 0.5) / 0.25).contiguous(memory_format=layout)
         self.target = torch.from_numpy(np.asarray(dataset.targets)).to(self.device)
         self.model = bare_resnet18(*pixels.shape[1:3], labels=len(dataset.labels)).to(self.device)
-        self.model.to(memory_format=layout)  # type: ignore[call-overload]
+        self.model.to(memory_format=layout)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, weight_decay=0.05)
 
     def train(self, images: int) -> None:
         """See `Loop.train`."""
         self.model.train()
         rows = torch.randperm(images).remainder(len(self.images)).to(self.device)
-        for chosen in rows.split(self.batch_size):
+        for chosen in torch.split(rows, self.batch_size):
             self._step(self.images[chosen], self.target[chosen])
         _wait(self.device)
 
@@ -105,7 +105,7 @@ class SuwenLoop:
         model = build_model(task, dataset, self.recipe)
         self.module = task.bind(model.encoder, model.head, self.recipe)
         if setting.channels_last:
-            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.module.to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.module, self.recipe.training)
         self.null = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (open as long as the loop lives)
 

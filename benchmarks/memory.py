@@ -20,7 +20,7 @@ SIDE = 64
 """Pixels; one grey image is 4,096 bytes in the cache."""
 
 SLACK = 1024
-"""Bytes an image for what is not pixels: its name, subject, split, label, digests, size. Invented: a quarter of an image."""
+"""Bytes an image for what is not pixels: names, labels, digests. Our own choice: a quarter of the pixels."""
 
 EVERY = 0.02
 """Seconds between two looks at the process."""
@@ -33,7 +33,7 @@ SOURCES: dict[str, Callable[[Path, int, int], Path]] = {"folders": generate_fold
 
 @dataclass
 class Peaks:
-    """Most memory seen, in bytes: ``anonymous`` (the process's own) and ``mapped`` (pages of files, given back at need).
+    """Most memory seen, in bytes: ``anonymous`` (the process's own), ``mapped`` (pages of files, given back at need).
 
     Each phase by itself: ``decode`` until the training log appears, ``train`` after that.
     """
@@ -150,7 +150,7 @@ def _verdict(found: list[dict[str, Any]], source: str, cache: str) -> Verdict:
     more = many["images"] - few["images"]
     grown = max(many["anonymous"].values()) - max(few["anonymous"].values())
     return Verdict(
-        what=f"growth of the process's own memory, {few['images']:,} to {many['images']:,} images, {source}, {cache} cache",
+        what=f"own memory, {few['images']:,} to {many['images']:,} images ({source}, {cache} cache)",
         value=f"{grown / MIB:+.0f} MiB ({grown / more:.0f} bytes an image)",
         reach=f"≤ {SLACK * more / MIB:.0f} MiB ({SLACK} bytes an image)",
         met=grown <= SLACK * more,

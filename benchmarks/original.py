@@ -112,7 +112,7 @@ def _verdict(found: list[dict[str, Any]], figure: str) -> Verdict:
 
 
 def _mean(found: list[dict[str, Any]], name: str, figure: str) -> float:
-    return statistics.mean(run[figure] for run in found if run["name"] == name)
+    return float(statistics.mean(run[figure] for run in found if run["name"] == name))
 
 
 def _number(figure: str, value: float) -> str:

@@ -34,7 +34,7 @@ SHOWN = {
 """Figures of the table, by their names in ``metrics.json``; the last three at the threshold chosen on validation."""
 
 MEDMNIST = "Yang et al., MedMNIST v2, Sci Data 10:41 (2023), table 3"
-PROTOTYPING = "Doerrich et al., Rethinking model prototyping through MedMNIST+, Sci Rep (2025)"
+PROTOTYPING = "Doerrich et al., Rethinking model prototyping through the MedMNIST+ dataset collection, Sci Rep (2025)"
 
 PUBLISHED = (
     ("ResNet-18 (28)", 0.944, 0.854, MEDMNIST),
@@ -45,7 +45,9 @@ PUBLISHED = (
     ("Google AutoML Vision", 0.991, 0.946, MEDMNIST),
     ("DINO ViT-B/16, linear probe, true 224 px", 0.989, 0.916, PROTOTYPING),
 )
-"""Name, AUROC, accuracy, source. "(224)" of MedMNIST v2 is 28 px enlarged; the last one starts from ImageNet weights."""
+"""Name, AUROC, accuracy, source. "(224)" of MedMNIST v2 is 28 px enlarged; DINO has ImageNet weights."""
+
+QUICK = ("training.epochs=1", "evaluation.resamples=20", "encoder.name=timm:test_resnet")
 
 RIVALS = ("ResNet-18 (28)", "Google AutoML Vision", "DINO ViT-B/16, linear probe, true 224 px")
 """Those named beside the verdicts."""
@@ -59,14 +61,16 @@ def quality(
     / "runs"
     / "quality",
     set: Annotated[list[str] | None, typer.Option(help="One setting over the recipe's; repeatable.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="One seed, one epoch; shows that it works.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One seed, one epoch, a tiny encoder; shows that it works.")
+    ] = False,
     results: Annotated[Path, typer.Option(help="Folder of quality.json.")] = RESULTS,
 ) -> None:
     """Fine-tune with one recipe and several seeds; model and threshold are chosen on validation only."""
     find_pneumonia(data)
     watch, changes = Stopwatch(), list(set or [])
     if quick:
-        seeds, changes = 1, [*changes, "training.epochs=1", "evaluation.resamples=20"]
+        seeds, changes = 1, [*changes, *QUICK]
     found = [_seed(seed, data, recipe, changes, runs / ("quick" if quick else recipe.stem)) for seed in range(seeds)]
     result = Result(
         name="quality",
@@ -80,7 +84,7 @@ def quality(
         verdicts=_verdicts(found),
         figures={"seeds": found, "published": PUBLISHED},
         notes=[
-            "seconds: from reading the data to the written report; '–' where the training went on after an interruption",
+            "seconds: from reading the data to the written report; '–' where a training was interrupted",
             "the figures of others are theirs, not measured here; "
             + "; ".join(sorted({source for *_, source in PUBLISHED})),
         ],

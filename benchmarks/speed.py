@@ -5,15 +5,16 @@ from __future__ import annotations
 import statistics
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
 from benchmarks.images import generate_npz
 from benchmarks.loops import BareLoop, Loop, Setting, SuwenLoop, compare, images_per_second
 from benchmarks.results import RESULTS, Result, Stopwatch, Verdict
+from suwen.core.dataset import Dataset
 from suwen.core.recipe import TrainingSettings
-from suwen.data.columns import Dataset, build
+from suwen.data.columns import build
 from suwen.data.preprocess import ImagePreprocess
 from suwen.data.readers.npz import read_npz
 from suwen.learn.device import has_fast_bfloat16
@@ -77,7 +78,8 @@ def _measure(side: int, rounds: int, seconds: float, batch_size: int, folder: Pa
 def make_dataset(folder: Path, side: int, count: int = IMAGES) -> Dataset:
     """Generated pictures, read and decoded as ``suwen finetune`` does, into a mapped cache in `folder`."""
     samples = read_npz(generate_npz(folder / "films.npz", count, side))
-    return build(samples, ImagePreprocess(size=side, channels=1), cache=folder / "cache", progress=False)
+    built = build(samples, ImagePreprocess(size=side, channels=1), cache=folder / "cache", progress=False)
+    return cast(Dataset, built)
 
 
 def overheads(bare: list[float], ours: list[float]) -> list[float]:

@@ -18,7 +18,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 3)), 
     [(auroc_statistic, roc_auc_score), (average_precision_statistic, average_precision_score)],
     ids=["auroc", "average precision"],
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows=ROWS)
 def test_weights_equal_repetition_as_scikit_learn_computes_it(
     statistic: Any, peer: Any, rows: list[tuple[int, bool, int]]

@@ -100,3 +100,10 @@ def test_a_gap_by_chance_stays_under_its_reference_and_a_real_one_does_not(make_
 def test_a_column_that_is_not_there_is_refused_with_the_nearest(make_outcome: Any) -> None:
     with pytest.raises(NameUnknown, match="did you mean sex"):
         subgroups(make_outcome(), "sexe", ["auroc"])
+
+
+def test_what_subjects_are_called_does_not_matter(make_outcome: Any) -> None:
+    outcome = make_outcome(80, images_each=2)
+    renamed = replace(outcome, subjects=np.array([f"{999 - int(name[8:])}" for name in outcome.subjects]))
+    first, second = (subgroups(one, "sex", ["auroc"], resamples=20) for one in (outcome, renamed))
+    assert first == second

@@ -26,7 +26,7 @@ def _quality(outcome: Outcome, criterion: str, threshold: float) -> float:
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("decimals", [None, 1])
 def test_no_other_threshold_is_better(make_outcome: Any, criterion: str, decimals: int | None) -> None:
-    outcome = make_outcome(80, decimals=decimals)
+    outcome = make_outcome(40, decimals=decimals)
     chosen = choose_threshold(outcome, criterion)
     others = np.unique(np.concatenate([[0, 1], outcome.probabilities[:, 1], outcome.probabilities[:, 1] + 1e-9]))
     best = max(_quality(outcome, criterion, threshold) for threshold in others)

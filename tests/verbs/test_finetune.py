@@ -97,7 +97,9 @@ def test_a_stopped_training_goes_on_to_the_same_weights(run: Path, tmp_path: Pat
     out = tmp_path / "stopped"
     again = ["--recipe", str(run / "recipe.yaml"), "--set", "training.checkpoint_seconds=0", "--out", str(out)]
     command = [sys.executable, "-m", "suwen", "finetune", *again]
-    process = subprocess.Popen(command, env=os.environ | {"COLUMNS": "200"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, env=os.environ | {"COLUMNS": "200"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     deadline = time.monotonic() + 120
     while not (out / "log.jsonl").is_file() or len((out / "log.jsonl").read_text().splitlines()) < 2:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
@@ -157,7 +159,7 @@ def test_an_image_of_the_test_split_in_training_stops_everything(films: Path, tm
                 (leaky / part / label / file.name).write_bytes(file.read_bytes())
     (leaky / "train" / "disc" / "copied.png").write_bytes((leaky / "test" / "disc" / "000.png").read_bytes())
     settings = {"encoder": "timm:test_resnet", "set": ("training.epochs=1", "evaluation.resamples=20"), "quiet": True}
-    with pytest.raises(LeakError, match="000.png") as refused:
+    with pytest.raises(LeakError, match=r"000\.png") as refused:
         suwen.finetune("image-classification", leaky, out=tmp_path / "run", **settings)
     assert "--allow-leak" in refused.value.fix
     suwen.finetune("image-classification", leaky, out=tmp_path / "run2", allow_leak=True, **settings)
@@ -176,7 +178,13 @@ def test_one_class_only_is_refused(tmp_path: Path) -> None:
 def test_a_frozen_encoder_of_another_run_stays_as_it_was(run: Path, films: Path, tmp_path: Path) -> None:
     settings = ("training.epochs=1", "evaluation.resamples=20")
     suwen.finetune(
-        "image-classification", films, encoder=f"run:{run}", adapt="head", set=settings, out=tmp_path / "head", quiet=True
+        "image-classification",
+        films,
+        encoder=f"run:{run}",
+        adapt="head",
+        set=settings,
+        out=tmp_path / "head",
+        quiet=True,
     )
     before, after = load_file(run / "model.safetensors"), load_file(tmp_path / "head" / "model.safetensors")
     assert all(np.array_equal(before[key], after[key]) for key in before if key.startswith("encoder."))
@@ -190,12 +198,20 @@ def test_several_labels_an_image(films: Path, tmp_path: Path) -> None:
     for part in ("train", "val", "test"):
         for label in ("clear", "disc"):
             for number, file in enumerate(sorted((films / part / label).iterdir())):
-                labels = {"clear": "implant" if number % 2 else "", "disc": "disc|implant" if number % 2 else "disc"}[label]
+                labels = {"clear": "implant" if number % 2 else "", "disc": "disc|implant" if number % 2 else "disc"}[
+                    label
+                ]
                 rows.append(f"{file},{labels},{part}{label}{number},{'fm'[number % 2]}")
     (tmp_path / "set.csv").write_text("\n".join(row for row in rows if ",," not in row))
     settings = ("training.epochs=2", "evaluation.resamples=20")
     model = suwen.finetune(
-        "image-classification", tmp_path / "set.csv", encoder="timm:test_resnet", by=["sex"], set=settings, out=tmp_path / "run", quiet=True
+        "image-classification",
+        tmp_path / "set.csv",
+        encoder="timm:test_resnet",
+        by=["sex"],
+        set=settings,
+        out=tmp_path / "run",
+        quiet=True,
     )
     (answer,) = model.predict(films / "test" / "disc" / "000.png")
     assert isinstance(answer.answer, list) and set(answer.probabilities) == {"disc", "implant"}

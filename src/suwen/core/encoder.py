@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Encoder(Protocol):
     """An ``nn.Module`` with these attributes. It normalises its own inputs, so that nothing is lost on the way.
 
+    A row of ``suwen.encoders`` is called as ``family(name, preprocess, weights=…, needs=…, **options)``.
+
     Attributes:
         config: ``{"name": "timm:resnet18", …options}``: enough to build the same architecture again, without weights.
         width: D of `Features.pooled` (and of `tokens`).
@@ -31,7 +33,9 @@ class Encoder(Protocol):
     map_widths: tuple[int, ...]
     licence: str | None
 
-    def __call__(self, inputs: Tensor) -> Features: ...
+    def __call__(self, inputs: Tensor) -> Features:
+        """One batch of inputs → `Features`."""
+        ...
 
     def depths(self) -> dict[str, int]:
         """Parameter name → depth from the input (0 first), for layer-wise learning rates."""
@@ -41,7 +45,9 @@ class Encoder(Protocol):
         """The layer whose output Grad-CAM weighs."""
         ...
 
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """As of ``nn.Module``."""
+        ...
 
 
 def build_encoder(

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from suwen.core.calibration import Calibration
+    from suwen.core.dataset import Dataset
     from suwen.core.features import Features
     from suwen.core.prediction import Prediction
 
 
 class Head(Protocol):
     """An ``nn.Module`` with these attributes. It owns its loss, its decoding and its metrics.
+
+    A row of ``suwen.heads`` is a class, called as ``head(width, labels, map_widths=…, **options)``.
 
     Attributes:
         config: ``{"name": "classify", …options}``: enough to build it again.
@@ -26,6 +30,11 @@ class Head(Protocol):
     labels: tuple[str, ...]
     needs: frozenset[str]
     metrics: tuple[str, ...]
+
+    @staticmethod
+    def options_for(dataset: Dataset, train: np.ndarray, options: dict[str, Any]) -> dict[str, Any]:
+        """The recipe's options, completed with those that follow from the training rows."""
+        ...
 
     def __call__(self, features: Features) -> Tensor:
         """Logits."""

@@ -24,7 +24,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 for _yaml in (_Loader, _Dumper):
-    _yaml.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+\Z"), list("-+0123456789"))
+    _yaml.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+\Z"), list("-+.0123456789")
+    )
 
 
 class Settings(BaseModel):
@@ -44,7 +46,9 @@ class DataSettings(Settings):
     test: float = Field(default=0.15, ge=0, le=1)
     labels: tuple[str, ...] | None = Field(default=None, description="order of the labels; None sorts them")
     skip_bad: bool = Field(default=False, description="count unreadable files instead of stopping at them")
-    allow_leak: bool = Field(default=False, description="go on although the test split leaks; the report says so at its top")
+    allow_leak: bool = Field(
+        default=False, description="go on although the test split leaks; the report says so at its top"
+    )
 
 
 class EncoderSettings(Settings):
@@ -72,14 +76,20 @@ class TrainingSettings(Settings):
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of SGD (Nesterov); beta1 of AdamW")
     warmup: float = Field(default=1.0, ge=0, description="epochs of linear warm-up")
     schedule: Literal["cosine", "constant"] = "cosine"
-    layer_decay: float = Field(default=1.0, gt=0, le=1, description="each layer nearer the input learns this much slower")
+    layer_decay: float = Field(
+        default=1.0, gt=0, le=1, description="each layer nearer the input learns this much slower"
+    )
     clip: float | None = Field(default=1.0, gt=0, description="largest gradient norm")
     accumulate: int = Field(default=1, ge=1, description="batches an optimizer step")
-    average: float | None = Field(default=None, gt=0, lt=1, description="decay of the moving average of the weights, a step")
+    average: float | None = Field(
+        default=None, gt=0, lt=1, description="decay of the moving average of the weights, a step"
+    )
     patience: int | None = Field(default=None, ge=1, description="stop after so many evaluations without a better one")
     evaluate_every: int = Field(default=1, ge=1, description="epochs between evaluations on validation")
     keep: Literal["best", "last"] = Field(default="best", description="which epoch's weights the Run keeps")
-    adapt: Literal["full", "head"] = Field(default="full", description="train all weights, or the head on a frozen encoder")
+    adapt: Literal["full", "head"] = Field(
+        default="full", description="train all weights, or the head on a frozen encoder"
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     checkpoint_seconds: float = Field(default=30.0, ge=0, description="least time between two checkpoints")
@@ -89,11 +99,15 @@ class EvaluationSettings(Settings):
     """How the result is judged."""
 
     threshold: Literal["youden", "accuracy", "f1"] = Field(default="youden", description="what the threshold maximises")
-    positive: str | None = Field(default=None, description="the positive label of a binary question; None: the last one")
+    positive: str | None = Field(
+        default=None, description="the positive label of a binary question; None: the last one"
+    )
     coverage: float = Field(default=0.9, gt=0, lt=1, description="of prediction sets")
     resamples: int = Field(default=1000, ge=0, description="bootstrap resamples over subjects")
     by: tuple[str, ...] = Field(default=(), description="metadata columns to report subgroups of")
-    views: tuple[str, ...] = Field(default=(), description="test-time views averaged with the plain one: flip, shift, …")
+    views: tuple[str, ...] = Field(
+        default=(), description="test-time views averaged with the plain one: flip, shift, …"
+    )
 
 
 class Recipe(Settings):
@@ -109,7 +123,8 @@ class Recipe(Settings):
     head: HeadSettings = HeadSettings()
     training: TrainingSettings = TrainingSettings()
     augment: dict[str, dict[str, Any]] | None = Field(
-        default=None, description="the random transforms that are allowed, with their settings; None: the task's own; {}: none"
+        default=None,
+        description="the random transforms that are allowed, with their settings; None: the task's own; {}: none",
     )
     evaluation: EvaluationSettings = EvaluationSettings()
 
@@ -139,13 +154,11 @@ def make_recipe(*layers: Mapping[str, Any]) -> Recipe:
 
 def read_recipe(path: Path) -> dict[str, Any]:
     """The nested settings of a YAML file (safe loader)."""
+    if not path.is_file():
+        raise RecipeError(f"there is no recipe file at {path}", fix="suwen finetune TASK DATA --out RUN writes one")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
-    except FileNotFoundError:
-        raise RecipeError(
-            f"there is no recipe at {path}", fix="suwen finetune TASK DATA --out RUN writes one"
-        ) from None
-    except yaml.YAMLError as error:
+        content = _read_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not YAML: {error}", fix="compare it with the recipe.yaml of any Run") from error
     if not isinstance(content, dict):
         raise RecipeError(
@@ -161,21 +174,35 @@ def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
         path, equals, value = text.partition("=")
         if not equals:
             raise RecipeError(f"--set {text!r} has no '='", fix="--set training.epochs=20")
-        layer: dict[str, Any] = yaml.safe_load(value) if value else None  # type: ignore[assignment]
+        try:
+            layer: Any = _read_yaml(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(
+                f"--set {text!r} is not YAML after the '='",
+                why=" ".join(str(error).split()),
+                fix="--set 'augment={affine: {rotate: 10}}'   with every bracket closed, and a space after each colon",
+            ) from error
         for key in reversed(path.strip().split(".")):
             layer = {key: layer}
-        nested = _merge(nested, layer)
+        nested = _merge(nested, layer, whole=frozenset())
     return nested
 
 
-_REPLACED_WHOLE = {"augment"}  # naming transforms says which are allowed, so it must not add to the default list
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+_REPLACED_WHOLE = frozenset({"augment"})
+# naming transforms says which are allowed, so it must not add to the default list
+
+
+def _merge(
+    below: Mapping[str, Any], above: Mapping[str, Any], *, whole: frozenset[str] = _REPLACED_WHOLE
+) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key not in _REPLACED_WHOLE
-        merged[key] = _merge(merged[key], value) if both else value
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key not in whole
+        merged[key] = _merge(merged[key], value, whole=whole) if both else value
     return merged
 
 
@@ -187,6 +214,8 @@ def _explain(error: ValidationError) -> RecipeError:
         near = difflib.get_close_matches(place[-1], known, n=3)
         offer = f"did you mean {' or '.join(near)}?" if near else f"known there: {', '.join(known)}"
         return RecipeError(f"unknown setting {'.'.join(place)}", why=offer, fix="see the recipe.yaml of any Run")
+    if first["type"] == "missing":
+        return RecipeError(f"the recipe has no {place[-1]}", why="nothing can stand in for it", fix=f"{place[-1]}: …")
     return RecipeError(
         f"{'.'.join(place)} = {first['input']!r}", why=first["msg"], fix=f"--set {'.'.join(place)}=VALUE"
     )

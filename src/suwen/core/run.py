@@ -98,7 +98,14 @@ class Run:
                 fix="copy the whole Run folder again",
             )
         model = Model.from_config(config)
-        _fill(model, load_file(self.weights))
+        try:
+            _fill(model, load_file(self.weights))
+        except RuntimeError as error:
+            raise RunError(
+                f"{self.weights} does not fit the architecture that {self.config.name} describes",
+                why=" ".join(str(error).split())[:300],
+                fix=f"install the versions that {self.config.name} lists under card.versions",
+            ) from error
         model.name = f"{self.path.resolve().name}@{digest[:12]}"
         for part in model.parts().values():
             part.eval().to(device)
@@ -113,13 +120,14 @@ class Run:
                 fix=f"suwen finetune TASK DATA --out {self.path}",
             )
         try:
-            config: dict[str, Any] = json.loads(self.config.read_text(encoding="utf-8"))
+            content = json.loads(self.config.read_text(encoding="utf-8"))
         except ValueError as error:
             raise RunError(
                 f"{self.config} is not JSON ({error})",
                 why="it is truncated or edited",
                 fix="copy the whole Run folder again",
             ) from error
+        config: dict[str, Any] = content if isinstance(content, dict) else {}
         if config.get("format", 0) > FORMAT:
             raise RunError(
                 f"{self.path} has format {config['format']}; this suwen reads up to {FORMAT}",

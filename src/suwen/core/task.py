@@ -30,13 +30,17 @@ class TaskModule(Protocol):
     a federated client, private gradients are all TaskModules (and, for the last, another optimizer).
     """
 
-    def __call__(self, batch: Batch) -> StepOutput: ...
+    def __call__(self, batch: Batch) -> StepOutput:
+        """The loss of one batch, to be lowered, and what came out."""
+        ...
 
     def after_step(self) -> None:
         """Called after each optimizer step: the place for a teacher's moving average. Mostly does nothing."""
         ...
 
-    def named_parameters(self) -> Any: ...
+    def named_parameters(self) -> Any:
+        """As of ``nn.Module``."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -182,7 +182,7 @@ def _luma(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
 def _resample(
     image: Image.Image, width: int, height: int, box: tuple[float, float, float, float] | None = None
 ) -> np.ndarray:
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box, reducing_gap=3.0))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box))
 
 
 def _picture(source: Source) -> Picture:

@@ -39,6 +39,14 @@ def encoder_of_run(
             fix=f"--set inputs.channels={theirs}",
         )
     encoder = build_encoder(**(model.encoder.config | options), preprocess=preprocess, needs=needs)
-    encoder.load_state_dict(model.encoder.state_dict())  # type: ignore[attr-defined]
+    try:
+        encoder.load_state_dict(model.encoder.state_dict())  # type: ignore[attr-defined]
+    except RuntimeError as error:
+        raise RecipeError(
+            f"the weights of run:{path} do not fit inputs of size {getattr(preprocess, 'size', '?')} "
+            f"(that Run reads {getattr(model.preprocess, 'size', '?')}) or these options",
+            why=" ".join(str(error).split())[:300],
+            fix=f"--set inputs.size={getattr(model.preprocess, 'size', '?')}",
+        ) from error
     encoder.licence = model.card.get("licence")
     return encoder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any, Literal, cast
 
@@ -15,8 +14,8 @@ from torch import Tensor, nn
 from suwen.core.errors import NameUnknown, RecipeError
 from suwen.core.features import Features
 from suwen.core.preprocess import Preprocess
-from suwen.encoders.stems import SMALL, open_stem, small_stem_options
-from suwen.encoders.weights import Weights, find_weights
+from suwen.encoders.stems import SMALL, has_small_stem, open_stem, small_stem_options
+from suwen.encoders.weights import Weights, create_filled, find_weights
 
 MEAN, STD = 0.5, 0.25
 """Normalisation of inputs in [0, 1] for random weights; pretrained weights bring their own."""
@@ -35,16 +34,22 @@ class TimmEncoder(nn.Module):
         weights: None, a local ``.safetensors`` file or a folder with one, ``"hub"``, or ``"hf-hub:ORG/NAME"``.
         needs: ``{"maps"}`` computes the finer maps too; they cost memory.
         stem: ``"small"`` keeps the resolution of images under 64 px (as ResNet on CIFAR: He et al. 2016, section 4.2);
-            ``"plain"`` is the stock stem; ``"auto"`` takes the small one for small images without pretrained weights.
+            ``"plain"`` is the stock stem; ``"auto"`` takes the small one for small images, where the family has one
+            and no pretrained weights are given.
         resize: side in pixels to which inputs are interpolated on the device first; None leaves them, except that with
-            ``stem="auto"`` pretrained weights see images under 64 px enlarged fourfold.
+            ``stem="auto"`` a plain stem sees images under 64 px enlarged fourfold.
         normalise: ``"fixed"`` mean and standard deviation, or those of each ``"image"``.
         drop_rate, drop_path_rate: of timm, where the architecture has them.
 
     Raises:
         NameUnknown: timm has no such model; the nearest names are offered.
+        RecipeError: the architecture cannot read images of this size, or does not take an option.
         WeightsMissing: see `suwen.encoders.weights`.
     """
+
+    model: Any
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -62,10 +67,9 @@ class TimmEncoder(nn.Module):
         size, channels = int(getattr(preprocess, "size", 224)), int(getattr(preprocess, "channels", 3))
         _known(name)
         found = find_weights(name, weights)
-        small = size < SMALL
         if stem == "auto":
-            stem = "small" if small and found is None else "plain"
-            if small and found is not None and resize is None:
+            stem = "small" if size < SMALL and found is None and has_small_stem(name) else "plain"
+            if size < SMALL and stem == "plain" and resize is None:
                 resize = 4 * size
         self.config = {"name": f"timm:{name}", "stem": stem, "resize": resize, "normalise": normalise, **options}
         self.licence = found.licence if found else None
@@ -75,9 +79,7 @@ class TimmEncoder(nn.Module):
         mean, std = _normalisation(self.model, channels, pretrained=found is not None)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
-        with torch.no_grad():
-            shape = self.eval()(torch.zeros(1, channels, size, size))
-        self.train()
+        shape = self._try(channels, size)
         self.width = shape.pooled.shape[1]
         self.map_widths = tuple(grid.shape[1] for grid in shape.maps or ())
 
@@ -86,7 +88,7 @@ class TimmEncoder(nn.Module):
         x = self._prepare(images)
         maps: tuple[Tensor, ...] | None = None
         if self._wants_maps:
-            last, grids = cast(tuple[Tensor, list[Tensor]], self.model.forward_intermediates(x))
+            last, grids = self.model.forward_intermediates(x)
             maps = tuple(grids)
         else:
             last = self.model.forward_features(x)
@@ -110,7 +112,22 @@ class TimmEncoder(nn.Module):
         blocks = getattr(self.model, "blocks", None)
         if blocks is not None and hasattr(blocks[-1], "norm1"):
             return cast(nn.Module, blocks[-1].norm1)
-        return self.model.get_submodule(self.model.feature_info[-1]["module"])
+        return cast(nn.Module, self.model.get_submodule(self.model.feature_info[-1]["module"]))
+
+    def _try(self, channels: int, size: int) -> Features:
+        """One black image through the network."""
+        self.eval()
+        try:
+            with torch.no_grad():
+                return self.forward(torch.zeros(1, channels, size, size))
+        except (RuntimeError, AssertionError) as error:
+            raise RecipeError(
+                f"{self.config['name']} with a {self.config['stem']} stem cannot read images of {size} px",
+                why=" ".join(str(error).split())[:300],
+                fix=f"--set encoder.options.resize={4 * size}, or another --size",
+            ) from error
+        finally:
+            self.train()
 
     def _prepare(self, images: Tensor) -> Tensor:
         x = images.float().div(255) if images.dtype == torch.uint8 else images
@@ -129,11 +146,13 @@ class TimmEncoder(nn.Module):
 
 
 def _known(name: str) -> None:
-    if timm.is_model(name):
-        return
-    known = timm.list_models()
-    near = get_close_matches(name, known, n=4, cutoff=0.5)
-    raise NameUnknown("timm model", name, near or known, fix="suwen encoders NAME   lists those that contain NAME")
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        known = timm.list_models()
+        near = get_close_matches(architecture, known, n=4, cutoff=0.5)
+        raise NameUnknown("timm model", name, near or known, fix="suwen encoders NAME   lists those that contain NAME")
+    if tag and name not in (tagged := timm.list_pretrained(f"{architecture}.*")):
+        raise NameUnknown("timm model", name, [architecture, *tagged], fix=f"timm:{architecture}")
 
 
 def _create(
@@ -141,15 +160,16 @@ def _create(
 ) -> nn.Module:
     keywords: dict[str, Any] = {"num_classes": 0, "in_chans": channels, **options}
     if stem == "small":
+        if not has_small_stem(name):
+            raise RecipeError(
+                f"timm:{name} with stem=small", why="its family has none here", fix=f"stem=plain resize={4 * size}"
+            )
         keywords = small_stem_options(name) | keywords
     cfg = timm.get_pretrained_cfg(name)
     if cfg is not None and cfg.fixed_input_size:
         keywords["img_size"] = size
-    if weights is not None:
-        keywords |= {"pretrained": True, "pretrained_cfg_overlay": weights.overlay}
-    create: Callable[..., nn.Module] = weights.loading(timm.create_model) if weights else timm.create_model
     try:
-        model = create(name, **keywords)
+        model: nn.Module = create_filled(name, weights, keywords) if weights else timm.create_model(name, **keywords)
     except TypeError as error:
         raise RecipeError(
             f"timm:{name} does not take these options: {error}",
@@ -157,7 +177,7 @@ def _create(
             fix="drop the option",
         ) from error
     if stem == "small":
-        open_stem(model, channels)
+        open_stem(model, name, channels)
     return model
 
 

@@ -15,70 +15,79 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "vision_transformer": {"patch_size": 4},
     "deit": {"patch_size": 4},
     "eva": {"patch_size": 4},
-    "convnext": {"patch_size": 2},
+    "convnext": {"patch_size": 1},
 }
 """timm module → arguments that make its patches small enough."""
 
 
+def has_small_stem(name: str) -> bool:
+    """Whether the family of this timm model is known here."""
+    return _family(name) in _OPTIONS or _family(name) in _SURGERY
+
+
 def small_stem_options(name: str) -> dict[str, Any]:
     """Arguments for ``timm.create_model`` that give `name` a small stem, where arguments can."""
-    return dict(_OPTIONS.get(model_entrypoint(name).__module__.rpartition(".")[2], {}))
+    return dict(_OPTIONS.get(_family(name), {}))
 
 
-def open_stem(model: nn.Module, channels: int) -> None:
-    """Remove the early downsampling of a CNN in place, where its family is known; others are left alone."""
-    for path, open_ in _SURGERY.items():
-        try:
-            model.get_submodule(path)
-        except AttributeError:
-            continue
+def open_stem(model: nn.Module, name: str, channels: int) -> None:
+    """Remove the early downsampling of a CNN in place, where arguments cannot."""
+    if open_ := _SURGERY.get(_family(name)):
         open_(model, channels)
-        return
 
 
-def _resnet(model: nn.Module, channels: int) -> None:
+def _family(name: str) -> str:
+    return model_entrypoint(name).__module__.rpartition(".")[2]
+
+
+def _resnet(model: Any, channels: int) -> None:
     """3×3 stride-1 first convolution, no max-pool (He et al. 2016, section 4.2)."""
-    model.conv1 = _unstrided(cast(nn.Module, model.conv1), channels)
+    model.conv1 = _unstrided(model.conv1, channels)
     model.maxpool = nn.Identity()
 
 
-def _densenet(model: nn.Module, channels: int) -> None:
+def _densenet(model: Any, channels: int) -> None:
     """3×3 stride-1 first convolution, no pooling before the first block (Huang et al. 2017, section 4.1, CIFAR)."""
-    features = cast(Any, model.features)
-    features.conv0 = _unstrided(features.conv0, channels)
-    features.pool0 = nn.Identity()
+    model.features.conv0 = _unstrided(model.features.conv0, channels)
+    model.features.pool0 = nn.Identity()
 
 
-def _vgg(model: nn.Module, channels: int) -> None:
+def _vgg(model: Any, channels: int) -> None:
     """Without its first two poolings, so that 28 px leave a 3×3 grid."""
-    features = cast(nn.Sequential, model.features)
-    pools = [number for number, layer in enumerate(features) if isinstance(layer, nn.MaxPool2d)]
+    pools = [number for number, layer in enumerate(model.features) if isinstance(layer, nn.MaxPool2d)]
     for number in pools[:2]:
-        features[number] = nn.Identity()
+        model.features[number] = nn.Identity()
 
 
-def _inception(model: nn.Module, channels: int) -> None:
+def _inception(model: Any, channels: int) -> None:
     """Stride-1 first convolution, neither of the two stem poolings: valid convolutions then fit into 28 px."""
-    first = cast(Any, model.Conv2d_1a_3x3)
-    first.conv.stride = (1, 1)
+    model.Conv2d_1a_3x3.conv.stride = (1, 1)
     model.Pool1 = nn.Identity()
     model.Pool2 = nn.Identity()
 
 
-_SURGERY: dict[str, Callable[[nn.Module, int], None]] = {
-    "maxpool": _resnet,
-    "features.pool0": _densenet,
-    "pre_logits": _vgg,
-    "Conv2d_1a_3x3": _inception,
+def _efficientnet(model: Any, channels: int) -> None:
+    """Stride-1 first convolution."""
+    model.conv_stem.stride = (1, 1)
+
+
+_SURGERY: dict[str, Callable[[Any, int], None]] = {
+    "resnet": _resnet,
+    "res2net": _resnet,
+    "resnest": _resnet,
+    "densenet": _densenet,
+    "vgg": _vgg,
+    "inception_v3": _inception,
+    "efficientnet": _efficientnet,
+    "mobilenetv3": _efficientnet,
 }
-"""A submodule that only this family has → how to open its stem."""
+"""timm module → how to open its stem."""
 
 
-def _unstrided(first: nn.Module, channels: int) -> nn.Module:
+def _unstrided(first: Any, channels: int) -> nn.Module:
     if isinstance(first, nn.Sequential):
         cast(nn.Conv2d, first[0]).stride = (1, 1)
         return first
-    conv = cast(nn.Conv2d, first)
-    made = nn.Conv2d(channels, conv.out_channels, 3, stride=1, padding=1, bias=conv.bias is not None)
+    made = nn.Conv2d(channels, first.out_channels, 3, stride=1, padding=1, bias=first.bias is not None)
     nn.init.kaiming_normal_(made.weight, mode="fan_out", nonlinearity="relu")
     return made

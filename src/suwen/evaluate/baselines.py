@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from suwen.core.errors import DataError, NameUnknown
 from suwen.evaluate.outcome import Floats, Outcome
@@ -130,7 +131,8 @@ def _likeliest(
         probabilities[:, present] = model.predict_proba(rows)
         return probabilities
 
-    models = [LogisticRegression(C=penalty, max_iter=200, tol=1e-3).fit(inputs, target) for penalty in PENALTIES]
+    with threadpool_limits(1):  # on a busy machine, threads that wait for each other cost ten times the work itself
+        models = [LogisticRegression(C=penalty, max_iter=200, tol=1e-3).fit(inputs, target) for penalty in PENALTIES]
     losses = [log_loss(check, spread_out(model, checked), labels=np.arange(width)) for model in models]
     best = models[int(np.argmin(losses))]
     return lambda rows: spread_out(best, rows)

@@ -201,8 +201,8 @@ def _by_group(
 def _regroupings(outcome: Outcome, index: Integers, compared: Sequence[int], seed: int) -> Iterator[Integers]:
     """Random regroupings of the compared samples; subjects swap groups whole where each is in one group."""
     rows = np.flatnonzero(np.isin(index, compared))
-    _, first, unit = np.unique(outcome.subjects[rows], return_index=True, return_inverse=True)
-    group = index[rows][first]
+    unit, _ = pd.factorize(outcome.subjects[rows])  # numbered as they appear: their names play no part in the draws
+    group = index[rows][np.unique(unit, return_index=True)[1]]
     if not np.array_equal(group[unit], index[rows]):
         unit, group = np.arange(len(rows)), index[rows]
     rng = np.random.default_rng(seed)

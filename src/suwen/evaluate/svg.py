@@ -92,7 +92,7 @@ def _inline(svg: str, label: str) -> str:
     svg = (
         re.sub(r' (?:xmlns(?::xlink)?|version|width|height)="[^"]*"', "", svg[: svg.index(">")]) + svg[svg.index(">") :]
     )
-    svg = svg.replace("xlink:href", "href").replace(_INK, "currentColor").replace("'DejaVu Sans'", "inherit")
+    svg = svg.replace("xlink:href", "href").replace(_INK, "currentColor").replace("'DejaVu Sans'", "sans-serif")
     svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d{2})\d+", r"\1", tag[0]), svg)  # in tags only: text is figures
     svg = re.sub(r"\s*\n\s*", "\n", svg).strip()
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)

@@ -33,7 +33,7 @@ def grad_cam(model: Model, images: Tensor, labels: Tensor) -> Tensor:
     hook = model.encoder.cam_layer().register_forward_hook(lambda _module, _inputs, output: _hold(held, output))
     try:
         with evaluating(model.parts().values()), torch.enable_grad():
-            inputs = images.float().div(255) if images.dtype == torch.uint8 else images
+            inputs = images.float().div(255) if images.dtype == torch.uint8 else images.detach()
             logits = model.logits(inputs.requires_grad_(True))
             chosen = logits.gather(1, labels[:, None]).sum()
             (gradient,) = torch.autograd.grad(chosen, held)

@@ -23,7 +23,8 @@ class Classify(nn.Module):
         width: D of the pooled features.
         labels: K names.
         multi_label: several labels may hold at once.
-        class_weights: K weights of the labels in the loss (``"balanced"`` in a recipe: n / (K · n_k), as scikit-learn).
+        class_weights: K weights of the labels in the loss, of their presence where several may hold. ``"balanced"`` in
+            a recipe: n / (K · n_k), as scikit-learn; where several may hold, absent over present, (n - n_k) / n_k.
         label_smoothing: ε of Szegedy et al. 2016, section 7.
         focal_gamma: γ of the focal loss (Lin et al. 2017); 0 is cross-entropy.
         dropout: on the pooled features.
@@ -31,6 +32,7 @@ class Classify(nn.Module):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    class_weights: Tensor
 
     def __init__(
         self,
@@ -62,8 +64,7 @@ class Classify(nn.Module):
         self.metrics = self._metrics()
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(width, len(labels))
-        weights = torch.ones(len(labels)) if class_weights is None else torch.tensor(class_weights)
-        self.register_buffer("class_weights", weights, persistent=False)
+        self.register_buffer("class_weights", _weights(class_weights, labels), persistent=False)
 
     @staticmethod
     def options_for(dataset: Dataset, train: np.ndarray, options: dict[str, Any]) -> dict[str, Any]:
@@ -72,10 +73,7 @@ class Classify(nn.Module):
         multi_label = targets.ndim == 2
         found = {"multi_label": multi_label} | options
         if found.get("class_weights") == "balanced":
-            counts = (
-                targets[train].sum(0) if multi_label else np.bincount(targets[train], minlength=len(dataset.labels))
-            )
-            found["class_weights"] = (len(train) / (len(counts) * np.maximum(counts, 1))).round(6).tolist()
+            found["class_weights"] = _balanced(targets[train], len(dataset.labels))
         if (positive := found.get("positive")) is not None and positive not in dataset.labels:
             raise RecipeError(
                 f"positive label {positive!r}",
@@ -129,9 +127,9 @@ class Classify(nn.Module):
         smoothed = shares * (1 - self.label_smoothing) + self.label_smoothing / shares.shape[1]
         log_p = logits.log_softmax(-1)
         hard = 1 - log_p.exp() if self.focal_gamma else None
-        weighed = smoothed * self._weights()
+        weighed = smoothed * self.class_weights
         losses = -weighed * log_p if hard is None else -weighed * log_p * hard**self.focal_gamma
-        return losses.sum() / (shares * self._weights()).sum()
+        return losses.sum() / (shares * self.class_weights).sum()
 
     def _binary_loss(self, logits: Tensor, shares: Tensor) -> Tensor:
         smoothed = shares * (1 - self.label_smoothing) + self.label_smoothing / 2
@@ -139,13 +137,8 @@ class Classify(nn.Module):
         if self.focal_gamma:
             p = logits.sigmoid()
             losses = losses * (smoothed * (1 - p) + (1 - smoothed) * p) ** self.focal_gamma
-        weights = 1 + smoothed * (self._weights() - 1)
+        weights = 1 + smoothed * (self.class_weights - 1)
         return (losses * weights).sum() / weights.sum()
-
-    def _weights(self) -> Tensor:
-        weights = self.class_weights
-        assert isinstance(weights, Tensor)
-        return weights
 
     def _decode_one(self, row: list[float], calibration: Calibration) -> Prediction:
         best = max(range(len(row)), key=row.__getitem__)
@@ -162,8 +155,30 @@ class Classify(nn.Module):
             return {}
         if not possible:
             return {"abstain": True, "reason": "unlike the validation images: no label is plausible at this coverage"}
-        return {"abstain": True, "reason": f"{' and '.join(possible)} are both plausible at this coverage"}
+        return {"abstain": True, "reason": f"{' and '.join(possible)} are all plausible at this coverage"}
 
     def _decode_many(self, row: list[float]) -> Prediction:
         by_label = dict(zip(self.labels, row, strict=True))
         return Prediction(answer=[label for label, p in by_label.items() if p >= 0.5], probabilities=by_label)
+
+
+def _weights(given: list[float] | None, labels: tuple[str, ...]) -> Tensor:
+    if given is None:
+        return torch.ones(len(labels))
+    if not isinstance(given, list) or len(given) != len(labels) or not all(weight >= 0 for weight in given):
+        raise RecipeError(
+            f"class_weights = {given!r}",
+            why=f"there are {len(labels)} labels ({', '.join(labels)}), and each takes a weight of 0 or more",
+            fix=f"--set head.options.class_weights=balanced, or {[1.0] * len(labels)}",
+        )
+    return torch.tensor(given, dtype=torch.float32)
+
+
+def _balanced(targets: np.ndarray, labels: int) -> list[float]:
+    n = len(targets)
+    if targets.ndim == 2:
+        present = np.maximum(targets.sum(0, dtype=np.int64), 1)
+        weights = np.maximum(n - present, 1) / present
+    else:
+        weights = n / (labels * np.maximum(np.bincount(targets, minlength=labels), 1))
+    return [float(weight) for weight in weights.round(6)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,13 +30,16 @@ class Transform:
         defaults: settings and their values.
         draw: ``(B, settings, generator) → draws``.
         apply: ``(images, draws) → images``, pure.
-        mixes: the draws hold ``partner`` (B,) and ``share`` (B,), by which targets are mixed too.
+        kept: ``(images, draws) → (B,)``, how much of each image is still its own, the rest being of ``partner`` (B,)
+            in the draws; targets are mixed alike. None where images are not mixed.
+        most: settings that may not exceed these; none may be negative.
     """
 
     defaults: dict[str, float]
     draw: Callable[[int, dict[str, float], Generator], Draws]
     apply: Callable[[Tensor, Draws], Tensor]
-    mixes: bool = False
+    kept: Callable[[Tensor, Draws], Tensor] | None = None
+    most: dict[str, float] = field(default_factory=dict)
 
 
 def _uniform(n: int, low: float, high: float, g: Generator) -> Tensor:
@@ -162,8 +165,7 @@ def _mixup(images: Tensor, d: Draws) -> Tensor:
 def _draw_cutmix(n: int, s: dict[str, float], g: Generator) -> Draws:
     side = (1 - _beta(n, s["alpha"], g)).sqrt() * _sometimes(n, s["p"], g)
     x, y = torch.rand(n, generator=g), torch.rand(n, generator=g)
-    width, height = ((c + side / 2).clamp(max=1) - (c - side / 2).clamp(min=0) for c in (x, y))
-    return {"partner": torch.randperm(n, generator=g), "side": side, "x": x, "y": y, "share": 1 - width * height}
+    return {"partner": torch.randperm(n, generator=g), "side": side, "x": x, "y": y}
 
 
 def _cutmix(images: Tensor, d: Draws) -> Tensor:
@@ -171,23 +173,35 @@ def _cutmix(images: Tensor, d: Draws) -> Tensor:
     return torch.where(_boxes(images, d["side"], d["x"], d["y"]), images[d["partner"].to(images.device)], images)
 
 
+def _uncut(images: Tensor, d: Draws) -> Tensor:
+    """The share of pixels outside the square."""
+    return 1 - _boxes(images, d["side"], d["x"], d["y"]).float().mean((1, 2, 3))
+
+
 def _beta(n: int, alpha: float, g: Generator) -> Tensor:
-    """Beta(α, α) draws as a ratio of gamma draws, from the generator."""
-    first, second = (torch._standard_gamma(torch.full((n,), alpha), generator=g) for _ in range(2))
-    return first / (first + second).clamp_min(1e-12)
+    """Beta(α, α) draws as a ratio of gamma draws, from the generator; 1 for α = 0, which mixes nothing."""
+    if alpha == 0:
+        return torch.ones(n)
+    first, second = (torch._standard_gamma(torch.full((n,), alpha).double(), generator=g) for _ in range(2))
+    return (first / (first + second).clamp_min(1e-300)).float()
 
 
 TRANSFORMS: dict[str, Transform] = {
-    "flip": Transform({"horizontal": 0.5, "vertical": 0.0}, _draw_flip, _flip),
+    "flip": Transform({"horizontal": 0.5, "vertical": 0.0}, _draw_flip, _flip, most={"horizontal": 1, "vertical": 1}),
     "affine": Transform(
-        {"rotate": 10, "shift": 0.06, "scale": 0.12, "stretch": 0.0, "shear": 0.0}, _draw_affine, _affine
+        {"rotate": 10, "shift": 0.06, "scale": 0.12, "stretch": 0.0, "shear": 0.0},
+        _draw_affine,
+        _affine,
+        most={"rotate": 180, "shift": 1, "scale": 0.9, "shear": 80},
     ),
-    "intensity": Transform({"brightness": 0.1, "contrast": 0.2, "gamma": 0.2}, _draw_intensity, _intensity),
-    "sharpness": Transform({"blur": 1.0, "sharpen": 1.0}, _draw_sharpness, _sharpness),
-    "noise": Transform({"level": 0.03}, _draw_noise, _noise),
-    "erase": Transform({"p": 0.5, "side": 0.4}, _draw_erase, _erase),
-    "mixup": Transform({"alpha": 0.2}, _draw_mixup, _mixup, mixes=True),
-    "cutmix": Transform({"alpha": 1.0, "p": 0.5}, _draw_cutmix, _cutmix, mixes=True),
+    "intensity": Transform(
+        {"brightness": 0.1, "contrast": 0.2, "gamma": 0.2}, _draw_intensity, _intensity, most={"brightness": 1}
+    ),
+    "sharpness": Transform({"blur": 1.0, "sharpen": 1.0}, _draw_sharpness, _sharpness, most={"blur": 1}),
+    "noise": Transform({"level": 0.03}, _draw_noise, _noise, most={"level": 1}),
+    "erase": Transform({"p": 0.5, "side": 0.4}, _draw_erase, _erase, most={"p": 1, "side": 1}),
+    "mixup": Transform({"alpha": 0.2}, _draw_mixup, _mixup, kept=lambda images, d: d["share"]),
+    "cutmix": Transform({"alpha": 1.0, "p": 0.5}, _draw_cutmix, _cutmix, kept=_uncut, most={"p": 1}),
 }
 """Name → transform; units: degrees (rotate, shear), shares of the side (shift, erase side), of the range (brightness,
 noise level), natural-log factors (scale is a share; contrast, gamma, stretch)."""
@@ -210,11 +224,7 @@ class ImageAugment:
     def __init__(self, allowed: dict[str, dict[str, Any]] | None, labels: int) -> None:
         chosen = DEFAULT if allowed is None else allowed
         for name, settings in chosen.items():
-            if name not in TRANSFORMS:
-                raise NameUnknown("transform", name, TRANSFORMS, fix="--set 'augment={affine: {rotate: 10}}'")
-            if unknown := sorted(set(settings or {}) - set(TRANSFORMS[name].defaults)):
-                known = ", ".join(TRANSFORMS[name].defaults)
-                raise RecipeError(f"augment.{name}.{unknown[0]}", why=f"{name} takes {known}", fix="rename or drop it")
+            _check(name, settings or {})
         self.rows = [(row, row.defaults | (chosen[name] or {})) for name, row in TRANSFORMS.items() if name in chosen]
         self.labels = labels
 
@@ -227,12 +237,30 @@ class ImageAugment:
         for transform, settings in self.rows:
             draws = transform.draw(len(images), settings, generator)
             images = transform.apply(images, draws)
-            if transform.mixes:
-                target = self._mix(target, draws)
+            if transform.kept is not None:
+                target = self._mix(target, draws["partner"], transform.kept(images, draws))
         return {**batch, "inputs": images, "target": target}
 
-    def _mix(self, target: Tensor, draws: Draws) -> Tensor:
+    def _mix(self, target: Tensor, partner: Tensor, kept: Tensor) -> Tensor:
         shares = target if target.ndim == 2 else F.one_hot(target, self.labels)
         shares = shares.float()
-        share = draws["share"].to(shares.device)[:, None]
-        return shares * share + shares[draws["partner"].to(shares.device)] * (1 - share)
+        kept = kept.to(shares.device)[:, None]
+        return shares * kept + shares[partner.to(shares.device)] * (1 - kept)
+
+
+def _check(name: str, settings: dict[str, Any]) -> None:
+    if name not in TRANSFORMS:
+        raise NameUnknown("transform", name, TRANSFORMS, fix="--set 'augment={affine: {rotate: 10}}'")
+    row = TRANSFORMS[name]
+    for setting, value in settings.items():
+        if setting not in row.defaults:
+            raise RecipeError(
+                f"augment.{name}.{setting}", why=f"{name} takes {', '.join(row.defaults)}", fix="rename or drop it"
+            )
+        most = row.most.get(setting, math.inf)
+        if not isinstance(value, (int, float)) or not 0 <= value <= most:
+            raise RecipeError(
+                f"augment.{name}.{setting} = {value!r}",
+                why=f"it is a number from 0 (no change) {f'to {most}' if most < math.inf else 'up'}",
+                fix=f"--set 'augment={{{name}: {{{setting}: {row.defaults[setting]}}}}}'",
+            )

@@ -60,13 +60,18 @@ class Batches:
 
     def gather(self, rows: np.ndarray) -> Batch:
         """One batch of these rows on the device."""
-        target = torch.from_numpy(np.asarray(self.dataset.targets)[rows])
-        return {"inputs": self._inputs(self.dataset.take(rows)), "target": target.to(self.device), "index": rows}
+        inputs, target = self.dataset.take(rows), self.dataset.targets[rows]
+        return {"inputs": self._moved(inputs), "target": self._moved(target), "index": rows}
 
-    def _inputs(self, taken: Any) -> Any:
-        if isinstance(taken, dict):
-            return {name: self._inputs(part) for name, part in taken.items()}
-        moved: Tensor = torch.from_numpy(taken).to(self.device)
+    def _moved(self, value: Any) -> Any:
+        """Arrays as tensors on the device, in whatever dicts and lists hold them; words stay."""
+        if isinstance(value, dict):
+            return {name: self._moved(part) for name, part in value.items()}
+        if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
+            return [self._moved(part) for part in value]
+        if not isinstance(value, np.ndarray):
+            return value
+        moved: Tensor = torch.from_numpy(value).to(self.device)
         if self.channels_last and moved.ndim == 4:
             moved = moved.contiguous(memory_format=torch.channels_last)
         return moved

@@ -39,6 +39,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             why="it is truncated",
             fix=f"delete it to train from the start: rm {path}",
         ) from error
+    if "state" not in metadata:
+        raise RunError(
+            f"{path} is not a checkpoint",
+            why="it holds tensors, but not where a training stands",
+            fix=f"move it away: {path}",
+        )
     state: dict[str, Any] = _decode(json.loads(metadata["state"]), tensors)
     return state
 

@@ -46,24 +46,31 @@ def fit(
         TrainingError: the loss is not a number; the samples of that batch are named.
     """
     task, stepper = fabric.setup(module, optimizer)
-    progress = watch.begin()
-    while not watch.done(progress):
-        task.train()
-        for number, batch in batches.epoch(progress.epoch, start=progress.batch):
-            torch.manual_seed(derive(seed, _STEP, progress.epoch, number))
-            steps = (number + 1) % settings.accumulate == 0 or number + 1 == len(batches)
-            with fabric.no_backward_sync(task, enabled=not steps):  # type: ignore[arg-type]
-                loss = task(batch)["loss"]
-                fabric.backward(loss / settings.accumulate)
-            watch.saw(progress, loss, batch)
-            if not steps:
-                continue
-            if settings.clip:
-                fabric.clip_gradients(task, stepper, max_norm=settings.clip, error_if_nonfinite=False)  # type: ignore[arg-type]
-            set_rate(optimizer, rate(progress.step))
-            stepper.step()
-            stepper.zero_grad()
-            module.after_step()  # type: ignore[operator]
-            watch.stepped(progress, number)
-        watch.epoch_ended(progress)
-    return watch.finish(progress)
+    with watch as progress:
+        while not watch.done(progress):
+            task.train()
+            for number, batch in batches.epoch(progress.epoch, start=progress.batch):
+                torch.manual_seed(derive(seed, _STEP, progress.epoch, number))
+                place, together = _place(number, len(batches), settings.accumulate)
+                steps = place + 1 == together
+                with fabric.no_backward_sync(task, enabled=not steps):
+                    loss = task(batch)["loss"]
+                    fabric.backward(loss / together)
+                watch.saw(progress, loss, batch)
+                if not steps:
+                    continue
+                if settings.clip:
+                    fabric.clip_gradients(task, stepper, max_norm=settings.clip, error_if_nonfinite=False)
+                set_rate(optimizer, rate(progress.step))
+                stepper.step()
+                stepper.zero_grad()
+                module.after_step()  # type: ignore[operator]
+                watch.stepped(progress, number)
+            watch.epoch_ended(progress)
+        return watch.finish(progress)
+
+
+def _place(number: int, count: int, accumulate: int) -> tuple[int, int]:
+    """Which one a batch is of those that share its optimizer step, and how many these are: fewer at an epoch's end."""
+    place = number % accumulate
+    return place, min(accumulate, count - (number - place))

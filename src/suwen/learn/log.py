@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -85,7 +86,7 @@ class JsonLog:
 
     def begin(self, progress: Progress, epochs: int, batches: int) -> None:
         """Keep the rows up to the checkpoint."""
-        write_text(self.path, "".join(json.dumps(row) + "\n" for row in progress.history))
+        write_text(self.path, "".join(map(_line, progress.history)))
 
     def step(self, progress: Progress) -> None:
         """Nothing: rows are epochs."""
@@ -93,7 +94,7 @@ class JsonLog:
     def row(self, row: dict[str, Any]) -> None:
         """Add a line."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(_line(row))
 
     def end(self, progress: Progress) -> None:
         """Nothing is open."""
@@ -105,7 +106,7 @@ class TensorBoardLog:
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self.writer = SummaryWriter(str(folder))
 
     def begin(self, progress: Progress, epochs: int, batches: int) -> None:
         """Nothing to prepare."""
@@ -117,11 +118,11 @@ class TensorBoardLog:
         """One scalar a figure."""
         for name, value in row.items():
             if name != "epoch":
-                self.writer.add_scalar(name, value, row["epoch"])  # type: ignore[no-untyped-call]
+                self.writer.add_scalar(name, value, row["epoch"])
 
     def end(self, progress: Progress) -> None:
         """Close the file."""
-        self.writer.close()  # type: ignore[no-untyped-call]
+        self.writer.close()
 
 
 class WandbLog:
@@ -147,6 +148,14 @@ class WandbLog:
     def end(self, progress: Progress) -> None:
         """Close the run."""
         self.run.finish()
+
+
+def _line(row: dict[str, Any]) -> str:
+    """JSON knows no NaN: a figure that is not defined is null."""
+    defined = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
+    }
+    return json.dumps(defined) + "\n"
 
 
 def _short(name: str) -> str:

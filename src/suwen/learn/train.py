@@ -13,7 +13,7 @@ from torch import nn
 
 from suwen.core.dataset import Dataset
 from suwen.core.encoder import Encoder, build_encoder
-from suwen.core.errors import DataError
+from suwen.core.errors import DataError, RecipeError
 from suwen.core.head import Head
 from suwen.core.model import Model, evaluating
 from suwen.core.recipe import Recipe
@@ -75,7 +75,7 @@ def train(
     model = build_model(task, dataset, recipe)
     module = task.bind(model.encoder, model.head, recipe)
     if settings.channels_last:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(module, settings, _depths(model.encoder))
     batches = Batches(
         dataset,
@@ -118,7 +118,14 @@ def build_model(task: Task, dataset: Dataset, recipe: Recipe) -> Model:
         needs=head_class.needs,
         **recipe.encoder.options,
     )
-    head: Head = head_class(encoder.width, tuple(dataset.labels), map_widths=encoder.map_widths, **options)
+    try:
+        head: Head = head_class(encoder.width, tuple(dataset.labels), map_widths=encoder.map_widths, **options)
+    except TypeError as error:
+        raise RecipeError(
+            f"the head {task.head} does not take these options: {error}",
+            why="each head has its own",
+            fix="drop the option",
+        ) from error
     return Model(task, dataset.preprocess, encoder, head, views=recipe.evaluation.views)
 
 

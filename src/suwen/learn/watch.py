@@ -24,7 +24,7 @@ Evaluate = Callable[[nn.Module], dict[str, float]]
 
 
 class Watch:
-    """Observes one training of `module`.
+    """Observes one training of `module`: ``with watch as progress``. However that ends, the logs are closed.
 
     Args:
         module, optimizer: what a checkpoint holds.
@@ -47,7 +47,7 @@ class Watch:
         evaluate: Evaluate | None = None,
         average: Average | None = None,
         logs: Sequence[Log] = (),
-        name_rows: Callable[[Any], Sequence[str]] = lambda rows: [str(row) for row in rows],
+        name_rows: Callable[[Any], Sequence[str]] = lambda rows: list(map(str, rows)),
         rate: Callable[[int], float] = lambda step: math.nan,
         batches: int = 0,
     ) -> None:
@@ -58,6 +58,14 @@ class Watch:
         self.best_weights: dict[str, Tensor] | None = None
         self._began = self._saved = time.monotonic()
         self._pending: list[tuple[Tensor, int, Any]] = []
+
+    def __enter__(self) -> Progress:
+        self.progress = self.begin()
+        return self.progress
+
+    def __exit__(self, *_: object) -> None:
+        for log in self.logs:
+            log.end(self.progress)
 
     def begin(self) -> Progress:
         """Where to start: at a checkpoint if there is one."""
@@ -117,8 +125,6 @@ class Watch:
             self.module.load_state_dict(self.best_weights)
         elif self.average is not None:
             self.module.load_state_dict(self.average.weights)
-        for log in self.logs:
-            log.end(progress)
         return progress
 
     def save(self, progress: Progress) -> None:

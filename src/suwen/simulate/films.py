@@ -97,9 +97,8 @@ def films_of(patient: Patient, world: World) -> Iterator[Film]:
     nodule = draw_nodule(stream(world.seed, patient.number, Stream.NODULE))
     for index in range(count):
         rng = stream(world.seed, patient.number, Stream.FILM, index)
-        yield make_film(
-            f"{patient.subject_id}_{index + 1}", patient, anatomy, draw_plan(rng, patient, nodule, index, world.size)
-        )
+        plan = draw_plan(rng, patient, nodule, index, world.size)
+        yield make_film(f"{patient.subject_id}_{index + 1}", patient, anatomy, plan)
 
 
 def draw_plan(rng: np.random.Generator, patient: Patient, nodule: Lesion, index: int, size: int) -> Plan:
@@ -130,6 +129,7 @@ def make_film(name: str, patient: Patient, anatomy: Anatomy, plan: Plan) -> Film
     if lesion:
         beyond += lesion.conspicuity * shadows[lesion.finding]
         mask = cast[lesion.finding][1]
+    found = {finding: matches(beyond, deviation, depth) for finding, depth in shadows.items()}
     return Film(
         name=name,
         patient=patient,
@@ -140,8 +140,7 @@ def make_film(name: str, patient: Patient, anatomy: Anatomy, plan: Plan) -> Film
         mask=mask.astype(np.uint8) * np.uint8(255),
         box=bounding_box(mask),
         report=sentence(lesion, patient.language),
-        truth={"cardiothoracic_ratio": f"{anatomy.heart:.9g}"}
-        | _observed({name: matches(beyond, deviation, depth) for name, depth in shadows.items()}, patient, lesion),
+        truth=_exact({"cardiothoracic_ratio": anatomy.heart}) | _truth(found, patient, lesion),
     )
 
 
@@ -196,7 +195,7 @@ def _draw_time(rng: np.random.Generator, index: int) -> datetime:
     return datetime.combine(day, time(8)) + timedelta(minutes=int(rng.integers(600)))
 
 
-def _observed(found: dict[Finding, tuple[float, float]], patient: Patient, lesion: Lesion | None) -> dict[str, str]:
+def _truth(found: dict[Finding, tuple[float, float]], patient: Patient, lesion: Lesion | None) -> dict[str, str]:
     """The lesion, and what the ideal observer makes of the film, from the `matches` of each candidate."""
     priors = class_priors(patient)
     belief = posterior(priors, {finding: log_ratio(t, q) for finding, (t, q) in found.items()})

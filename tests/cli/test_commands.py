@@ -1,0 +1,88 @@
+"""The command line says and does what Python says and does."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from suwen.cli.main import COMMANDS, app
+from suwen.core.registry import VERBS
+
+ONLY_ON_THE_COMMAND_LINE = {"json", "csv"}
+NOT_ON_THE_COMMAND_LINE = {"progress"}
+
+
+def suwen(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "suwen", *words], capture_output=True, text=True, cwd=cwd)
+
+
+def test_every_verb_is_a_command() -> None:
+    assert sorted(COMMANDS) == VERBS.names()
+    assert len(app.registered_commands) == len(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_the_keywords_and_defaults_of_its_verb(name: str) -> None:
+    command = next(c.callback for c in app.registered_commands if c.name == name)
+    assert command is not None
+    typed = inspect.signature(command).parameters
+    called = inspect.signature(VERBS[name]).parameters
+    assert set(typed) - set(called) <= ONLY_ON_THE_COMMAND_LINE
+    assert set(called) - set(typed) <= NOT_ON_THE_COMMAND_LINE
+    for key in set(typed) & set(called):
+        default = called[key].default
+        expected = None if default == () else str(default) if isinstance(default, Path) else default
+        if called[key].kind is not inspect.Parameter.VAR_POSITIONAL:
+            assert typed[key].default == expected, key
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_tells_every_option(name: str) -> None:
+    said = suwen(name, "--help")
+    assert said.returncode == 0 and "Usage" in said.stdout
+
+
+@pytest.mark.parametrize("words", [("--help",), ("tasks",), ("encoders",), ("finetune", "--help")])
+def test_listing_imports_no_torch(words: tuple[str, ...]) -> None:
+    code = """
+import sys
+from suwen.cli.main import main
+try:
+    main()
+except SystemExit:
+    pass
+print([name for name in ("torch", "timm", "pandas", "sklearn", "matplotlib") if name in sys.modules], file=sys.stderr)
+"""
+    said = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert said.stderr.strip().endswith("[]"), said.stderr
+
+
+def test_tasks_as_json_lines() -> None:
+    rows = [json.loads(line) for line in suwen("tasks", "--json").stdout.splitlines()]
+    assert {"task": "image-classification", "head": "classify"}.items() <= rows[0].items()
+
+
+def test_encoders_show_licences_and_find_by_name() -> None:
+    assert "CC BY-NC" in suwen("encoders", "--json").stdout
+    assert '"timm:resnet18"' in suwen("encoders", "resnet18", "--json").stdout
+
+
+def test_a_refusal_is_short_and_exits_with_2(tmp_path: Path) -> None:
+    said = suwen("finetune", "image-classification", "nowhere/", "--out", "r", cwd=tmp_path)
+    assert said.returncode == 2 and "Traceback" not in said.stderr
+    assert "nowhere" in said.stderr and "try:" in said.stderr
+
+
+def test_an_unknown_command_offers_help() -> None:
+    said = suwen("finetunee")
+    assert said.returncode == 2 and "finetune" in said.stderr
+
+
+def test_doctor_names_each_thing_it_looked_at() -> None:
+    found = {json.loads(line)["what"] for line in suwen("doctor", "--json").stdout.splitlines()}
+    assert {"Python", "PyTorch", "device", "precision", "cores", "memory", "cache"} <= found
