@@ -30,16 +30,20 @@ MIB = 2**20
 SOURCES: dict[str, Callable[[Path, int, int], Path]] = {"folders": generate_folders, "npz": generate_npz}
 """How the images lie on disk → what generates them at (path, count, side)."""
 
+PHASES = {"report": "metrics.json", "judge": "model.json", "train": "log.jsonl", "read": ""}
+"""Phase, last first → the file of the Run with which it begins: reading and decoding the data, training, judging
+validation, test and baselines, writing the report."""
+
 
 @dataclass
 class Peaks:
     """Most memory seen, in bytes: ``anonymous`` (the process's own), ``mapped`` (pages of files, given back at need).
 
-    Each phase by itself: ``decode`` until the training log appears, ``train`` after that.
+    Each phase of `PHASES` by itself.
     """
 
-    anonymous: dict[str, int] = field(default_factory=lambda: {"decode": 0, "train": 0})
-    mapped: dict[str, int] = field(default_factory=lambda: {"decode": 0, "train": 0})
+    anonymous: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PHASES, 0))
+    mapped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PHASES, 0))
 
     def see(self, phase: str, status: dict[str, int]) -> None:
         """Note one look at the process."""
@@ -54,32 +58,34 @@ def memory(
     encoder: Annotated[
         str, typer.Option(help="A small one: its memory does not depend on the data.")
     ] = "timm:test_resnet",
-    quick: Annotated[bool, typer.Option("--quick", help="200 and 400 images; shows that it works.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="200 and 400 images of the first source.")] = False,
     results: Annotated[Path, typer.Option(help="Folder of memory.json.")] = RESULTS,
 ) -> None:
     """Fine-tune for one epoch on a small and on a large set, each twice: decoding, and from the cache."""
-    images, small = (400, 200) if quick else (images, small)
+    sources = list(source or SOURCES)
+    if quick:
+        images, small, sources = 400, 200, sources[:1]
     if not Path("/proc/self/status").is_file():
         raise RecipeError("no /proc", why="the kinds of resident memory are read from Linux", fix="run it on Linux")
     watch, found = Stopwatch(), []
     with tempfile.TemporaryDirectory() as folder:
-        for name in source or list(SOURCES):
+        for name in sources:
             for count in (small, images):
                 found += _twice(Path(folder) / f"{name}-{count}", name, count, encoder)
     result = Result(
         name="memory",
         settings={"images": images, "small": small, "side": SIDE, "encoder": encoder},
         columns=[
-            "images on disk as", "images", "cache", "anonymous, decoding", "anonymous, training", "mapped", "wall (s)"
+            "images on disk as", "images", "cache", *(f"own, {phase}" for phase in reversed(PHASES)), "mapped", "wall (s)"
         ],
         rows=[_row(run) for run in found],
-        verdicts=[_verdict(found, name, cache) for name in source or list(SOURCES) for cache in ("new", "warm")],
+        verdicts=[_verdict(found, name, cache) for name in sources for cache in ("new", "warm")],
         figures={"runs": found},
         notes=[
             f"peaks of resident memory in MiB, looked at every {EVERY * 1000:.0f} ms from outside; the pixels of "
             f"{images} images are {images * SIDE**2 / MIB:.0f} MiB",
-            "'mapped' are pages of files (libraries, the pixel cache) that the system takes back when it needs room",
-            f"reach: growth of the anonymous peak of at most {SLACK} bytes an image (names, labels, digests); "
+            "'own' is anonymous memory, by phase; 'mapped' are pages of files (libraries, the pixel cache) that the system takes back when it needs room",
+            f"reach: its peak grows by at most {SLACK} bytes an image (names, labels, digests); "
             f"an image itself is {SIDE**2} bytes",
             "an .npz is one compressed whole that cannot be mapped, so that it is read into memory to be decoded",
         ],
@@ -109,16 +115,21 @@ def _finetune(data: Path, folder: Path, name: str, encoder: str) -> dict[str, An
     done = run_process(
         [*command, *options],
         environment={"XDG_CACHE_HOME": str(folder / "cache")},
-        watch=lambda process: watch_memory(process, peaks, lambda: (run / "log.jsonl").is_file()),
+        watch=lambda process: watch_memory(process, peaks, run),
     )
     return {"anonymous": peaks.anonymous, "mapped": peaks.mapped, "wall": done.wall}
 
 
-def watch_memory(process: int, peaks: Peaks, training: Callable[[], bool]) -> None:
+def watch_memory(process: int, peaks: Peaks, run: Path) -> None:
     """Look at the memory of a process until it has ended."""
     while status := read_status(process):
-        peaks.see("train" if training() else "decode", status)
+        peaks.see(phase_of(run), status)
         time.sleep(EVERY)
+
+
+def phase_of(run: Path) -> str:
+    """Where a fine-tuning stands, by the files it has written."""
+    return next(phase for phase, file in PHASES.items() if (run / file).exists() or not file)
 
 
 def read_status(process: int) -> dict[str, int]:
@@ -135,7 +146,7 @@ def read_status(process: int) -> dict[str, int]:
 
 
 def _row(run: dict[str, Any]) -> list[str]:
-    sizes = (run["anonymous"]["decode"], run["anonymous"]["train"], max(run["mapped"].values()))
+    sizes = (*(run["anonymous"][phase] for phase in reversed(PHASES)), max(run["mapped"].values()))
     return [
         run["source"],
         str(run["images"]),

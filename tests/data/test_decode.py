@@ -159,6 +159,7 @@ def encoded(name: str) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0.001, 0.999))
@@ -175,6 +176,7 @@ def test_a_file_cut_anywhere_is_an_error_or_the_whole_picture(tmp_path: Path, na
         assert np.array_equal(found, expected)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", FORMATS)
 def test_flipped_bytes_never_escape_as_another_exception(tmp_path: Path, name: str) -> None:
     whole, generator, path = encoded(name), random.Random(7), tmp_path / "flipped"

@@ -87,6 +87,14 @@ def test_where_validation_is_missing_it_is_cut_from_train_by_subject() -> None:
     assert [each.id for each in split if each.split == "test"] == [each.id for each in samples[200:]]
 
 
+def test_a_subject_in_train_and_test_is_left_there_for_the_check_to_name() -> None:
+    samples = [sample(index, subject=f"P{index}", split="train") for index in range(40)]
+    samples += [sample(100 + index, subject=f"P{index}", split="test") for index in range(20)]
+    split = assign_splits(samples, seed=0)
+    assert [each.split for each in split[:20]] == ["train"] * 20
+    assert "val" in {each.split for each in split[20:40]}
+
+
 def test_train_alone_is_cut_three_ways() -> None:
     split = assign_splits([sample(index, split="train") for index in range(100)], seed=0)
     assert Counter(each.split for each in split) == {"train": 70, "val": 15, "test": 15}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from suwen.simulate.anatomy import RAYS, TEXTURE_CELLS, draw_anatomy, draw_pose
 from suwen.simulate.patients import draw_patient
 
 
-def _mean(field: str, **changes: object) -> float:
+def _mean(field: str, **changes: Any) -> float:
     patient = replace(draw_patient(0, seed=0), **changes)
     years = 60.0
     return float(np.mean([getattr(draw_anatomy(np.random.default_rng(i), patient, years), field) for i in range(40)]))

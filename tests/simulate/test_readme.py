@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
+from pathlib import Path
 
 from suwen.simulate.readme import readme
 
@@ -18,8 +19,8 @@ def test_it_is_never_evidence_and_names_its_settings() -> None:
 def test_sources_in_the_code_are_in_the_readme() -> None:
     text = " ".join(readme({}).split())
     for name in CITING:
-        with open(str(import_module(f"suwen.simulate.{name}").__file__), encoding="utf-8") as file:  # noqa: PTH123
-            source = " ".join(file.read().replace("#", " ").split())
+        code = Path(str(import_module(f"suwen.simulate.{name}").__file__)).read_text(encoding="utf-8")
+        source = " ".join(code.replace("#", " ").split())
         sources = set(re.findall(r"([A-ZÀ-Ž]\w+) (?:et al\.|& \w+),", source))
         assert sources, name
         assert all(author in text for author in sources), (name, sources)

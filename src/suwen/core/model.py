@@ -13,9 +13,11 @@ from suwen.core.registry import HEADS, READERS, TASKS, VERBS
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from torch import Tensor, nn
 
     from suwen.core.dataset import Dataset
+    from suwen.core.domain import Domain
     from suwen.core.encoder import Encoder
     from suwen.core.explanation import Explanation
     from suwen.core.head import Head
@@ -35,6 +37,7 @@ class Model:
         calibration: logits → honest probabilities.
         views: names of test-time views whose probabilities are averaged with the plain one.
         card: licence, data fingerprint and counts, versions, notes.
+        domain: where the training inputs lie in feature space, None where not fitted.
         name: ``run@fingerprint``, in every prediction.
     """
 
@@ -45,6 +48,7 @@ class Model:
     calibration: Calibration = field(default_factory=Calibration)
     views: tuple[str, ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
+    domain: Domain | None = None
     name: str = ""
 
     @classmethod
@@ -57,7 +61,7 @@ class Model:
         encoder = build_encoder(**config["encoder"], preprocess=preprocess, needs=head_class.needs)
         head = head_class(encoder.width, tuple(config["labels"]), map_widths=encoder.map_widths, **head_options)
         calibration = Calibration(**config["calibration"])
-        return cls(task, preprocess, encoder, head, calibration, tuple(config["views"]), config["card"])
+        return cls(task, preprocess, encoder, head, calibration, tuple(config["views"]), card=config["card"])
 
     def to_config(self) -> dict[str, Any]:
         """Everything but the weights, JSON-able."""
@@ -80,27 +84,54 @@ class Model:
         """WᵀZ + b for one batch of inputs."""
         return self.head(self.encoder(inputs))
 
-    def infer(
-        self, dataset: Dataset, rows: np.ndarray, *, views: tuple[str, ...] | None = None, batch_size: int = 256
-    ) -> np.ndarray:
-        """Logits ``(B, …)`` of some rows, averaged over the test-time views, as float32.
+    def see(self, inputs: Tensor, views: tuple[str, ...] | None = None) -> tuple[Tensor, Tensor]:
+        """Logits ``(B, …)`` averaged over the test-time views, and pooled features ``(B, D)`` of the plain one.
 
-        Views are averaged as log-probabilities are added: in logit space, which temperature scaling then corrects.
+        Views are averaged in logit space; temperature scaling then corrects their confidence.
         """
-        import numpy as np
         import torch
 
         from suwen.core.views import expand
 
-        device = next(iter(self.encoder.named_parameters()))[1].device
-        names = self.views if views is None else views
-        found: list[np.ndarray] = []
+        seen = [self.encoder(view) for view in expand(inputs, self.views if views is None else views)]
+        logits = torch.stack([self.head(features).float() for features in seen]).mean(0)
+        return logits, seen[0].pooled.float()
+
+    def infer(
+        self, dataset: Dataset, rows: np.ndarray, *, views: tuple[str, ...] | None = None, batch_size: int = 256
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What `see` gives for some rows, as float32 arrays."""
+        import numpy as np
+        import torch
+
+        found: list[tuple[np.ndarray, np.ndarray]] = []
         with evaluating(self.parts().values()), torch.inference_mode():
-            for start in range(0, len(rows), batch_size):
-                inputs = torch.from_numpy(dataset.take(rows[start : start + batch_size])).to(device)
-                answers = [self.logits(view).float() for view in expand(inputs, names)]
-                found.append(torch.stack(answers).mean(0).cpu().numpy())
-        return np.concatenate(found) if found else np.zeros((0, len(self.head.labels)), np.float32)
+            for start in range(0, max(1, len(rows)), batch_size):
+                inputs = torch.from_numpy(dataset.take(rows[start : start + batch_size])).to(self.device)
+                logits, pooled = self.see(inputs, views)
+                found.append((logits.cpu().numpy(), pooled.cpu().numpy()))
+        logits_of_all, pooled_of_all = zip(*found, strict=True)
+        return np.concatenate(logits_of_all), np.concatenate(pooled_of_all)
+
+    def answer(self, inputs: Tensor) -> list[Prediction]:
+        """One Prediction an input; inputs far from the training data get none."""
+        import torch
+
+        with evaluating(self.parts().values()), torch.inference_mode():
+            logits, pooled = self.see(inputs.to(self.device))
+        answers = self.head.decode(logits.cpu(), self.calibration)
+        if self.domain is not None:
+            limit = float(self.domain.limit[0])
+            for answer, distance in zip(answers, self.domain.distance(pooled.cpu().numpy()), strict=True):
+                if distance > limit:
+                    answer.answer, answer.abstain = None, True
+                    answer.reason = f"unlike the training data (distance {distance:.1f}, limit {limit:.1f})"
+        return answers
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(iter(self.encoder.named_parameters()))[1].device
 
     def predict(self, *inputs: Any, **options: Any) -> list[Prediction]:
         """The verb ``predict`` on this model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -69,6 +70,9 @@ class TrainingSettings(Settings):
     """How the weights are found."""
 
     epochs: int = Field(default=10, ge=1)
+    steps: int | None = Field(
+        default=None, ge=1, description="choose the epochs, 5 to 100, that give about so many optimizer steps"
+    )
     batch_size: int = Field(default=64, ge=1)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(default=1e-3, gt=0, description="peak, after warm-up")
@@ -98,7 +102,9 @@ class TrainingSettings(Settings):
 class EvaluationSettings(Settings):
     """How the result is judged."""
 
-    threshold: Literal["youden", "accuracy", "f1"] = Field(default="youden", description="what the threshold maximises")
+    threshold: Literal["youden", "accuracy", "f1", "sensitivity_95", "prevalence"] = Field(
+        default="youden", description="how the threshold is chosen on validation: suwen.evaluate.threshold"
+    )
     positive: str | None = Field(
         default=None, description="the positive label of a binary question; None: the last one"
     )
@@ -127,6 +133,15 @@ class Recipe(Settings):
         description="the random transforms that are allowed, with their settings; None: the task's own; {}: none",
     )
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    def completed(self, *, inputs: dict[str, Any], rows: int) -> Recipe:
+        """With what only the data decide: the preprocessing chosen, and epochs for so many training rows."""
+        training = self.training
+        if training.steps is not None:
+            per_epoch = max(1, math.ceil(rows / training.batch_size / training.accumulate))
+            epochs = min(100, max(5, round(training.steps / per_epoch)))
+            training = training.model_copy(update={"epochs": epochs, "steps": None})
+        return self.model_copy(update={"inputs": inputs, "training": training})
 
     def save(self, path: Path) -> None:
         """Write every setting as YAML."""

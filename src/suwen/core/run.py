@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from suwen.core.domain import Domain
 from suwen.core.errors import RunError
 from suwen.core.files import atomic_path, write_json
 from suwen.core.model import Model
@@ -161,17 +162,26 @@ def load(path: str | Path, *, device: str = "cpu") -> Model:
 
 
 def _tensors(model: Model) -> dict[str, Tensor]:
-    return {
+    import torch
+
+    tensors = {
         f"{part}.{key}": tensor.detach().cpu().contiguous().clone()
         for part, module in model.parts().items()
         for key, tensor in module.state_dict().items()
     }
+    arrays = model.domain.to_arrays() if model.domain is not None else {}
+    return tensors | {f"domain.{key}": torch.from_numpy(array).contiguous() for key, array in arrays.items()}
 
 
 def _fill(model: Model, tensors: dict[str, Tensor]) -> None:
     for part, module in model.parts().items():
-        own = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
-        module.load_state_dict(own)
+        module.load_state_dict(_below(part, tensors))
+    if domain := _below("domain", tensors):
+        model.domain = Domain(**{key: tensor.numpy() for key, tensor in domain.items()})
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}
 
 
 def _digest(path: Path) -> str:

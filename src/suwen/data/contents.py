@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 WORKERS = min(8, os.cpu_count() or 1)
 """Pillow, the DICOM decoders and the resampling release Python's lock, so that threads are enough."""
 
-CHUNK = 256
+CHUNK = 64
 """Samples decoded at a time; bounds what waits in memory to be written."""
 
 
@@ -83,7 +83,7 @@ class FileTable:
         self._path = cache_root(cache) / kind / f"{key}.json"
         self._known: dict[str, list[Any]] = {}
         self._changed = False
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, TypeError):
             self._known = dict(json.loads(self._path.read_text(encoding="utf-8")))
 
     def get(self, file: Path) -> Any:

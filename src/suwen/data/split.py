@@ -62,8 +62,12 @@ def assign_splits(
 def _cut(
     samples: Sequence[Sample], seed: int, parts: dict[Split, float], cache: Path | None, progress: bool
 ) -> list[Sample]:
-    """Distribute what is in no split or in train over `parts`, and keep the rest."""
-    loose = [index for index, sample in enumerate(samples) if sample.split in (None, "train")]
+    """Distribute what is in no split or in train over `parts`, and keep the rest.
+
+    A subject that the source puts both in train and in test stays where it is, for the data check to name.
+    """
+    fixed = {sample.subject for sample in samples if sample.split not in (None, "train")}
+    loose = [i for i, sample in enumerate(samples) if sample.split in (None, "train") and sample.subject not in fixed]
     keys = _subject_keys([samples[index] for index in loose], cache, progress)
     members: dict[str, list[int]] = defaultdict(list)
     for index, key in zip(loose, keys, strict=True):

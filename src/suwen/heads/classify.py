@@ -155,7 +155,7 @@ class Classify(nn.Module):
             return {}
         if not possible:
             return {"abstain": True, "reason": "unlike the validation images: no label is plausible at this coverage"}
-        return {"abstain": True, "reason": f"{' and '.join(possible)} are all plausible at this coverage"}
+        return {"abstain": True, "reason": f"{' and '.join(possible)} are each plausible at this coverage"}
 
     def _decode_many(self, row: list[float]) -> Prediction:
         by_label = dict(zip(self.labels, row, strict=True))

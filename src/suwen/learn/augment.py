@@ -78,13 +78,13 @@ def _draw_affine(n: int, s: dict[str, float], g: Generator) -> Draws:
 
 
 def _affine(images: Tensor, d: Draws) -> Tensor:
-    """Rotation, scale, stretch, shear and shift in one bilinear resampling; outside is black."""
+    """Rotation, scale, stretch, shear and shift in one bilinear resampling; the edge is repeated outside."""
     cos, sin, shear = d["angle"].cos(), d["angle"].sin(), d["shear"].tan()
     first = torch.stack([cos / d["scale_x"], (shear * cos - sin) / d["scale_x"], d["x"]], 1)
     second = torch.stack([sin / d["scale_y"], (shear * sin + cos) / d["scale_y"], d["y"]], 1)
     theta = torch.stack([first, second], 1).to(images.device, images.dtype)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _draw_intensity(n: int, s: dict[str, float], g: Generator) -> Draws:
@@ -206,7 +206,10 @@ TRANSFORMS: dict[str, Transform] = {
 """Name → transform; units: degrees (rotate, shear), shares of the side (shift, erase side), of the range (brightness,
 noise level), natural-log factors (scale is a share; contrast, gamma, stretch)."""
 
-DEFAULT: dict[str, dict[str, float]] = {"affine": {}, "intensity": {}, "noise": {}}
+DEFAULT: dict[str, dict[str, float]] = {
+    "affine": {"rotate": 10, "shift": 0.08, "scale": 0.2, "stretch": 0.1, "shear": 5},
+    "intensity": {"brightness": 0.05, "contrast": 0.1, "gamma": 0.0},
+}
 """What is allowed when a recipe does not say: no flips, since left and right mean something in a body."""
 
 

@@ -153,7 +153,7 @@ def _evaluator(
 
     def evaluate(module: nn.Module) -> dict[str, float]:
         with evaluating([module]), torch.inference_mode(), autocast():
-            logits = model.infer(dataset, rows, views=())
+            logits, _ = model.infer(dataset, rows, views=())
             device = next(module.parameters()).device
             target = torch.from_numpy(np.asarray(dataset.targets)[rows]).to(device)
             loss = float(model.head.loss(torch.from_numpy(logits).to(device), target))

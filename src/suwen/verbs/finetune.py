@@ -114,15 +114,19 @@ def finetune(
         raise RecipeError("no data", why="nothing to learn from", fix="suwen finetune TASK DATA --out RUN")
     run = Run(out or Path("runs") / settings.task)
     console = Console(quiet=quiet, highlight=False)
-    _claim(run, settings, overwrite, console)
-    return Finetuning(settings, run, console, tuple(log)).run_it()
+    _refuse_finished(run, overwrite)
+    return Finetuning(settings, run, console, tuple(log), overwrite).run_it()
 
 
 def full_recipe(*layers: Mapping[str, Any]) -> Recipe:
     """The recipe of these layers over the defaults of the task they name."""
     first = make_recipe({"task": "", "data": {"source": ""}}, *layers)
     task: Task = TASKS[first.task]
-    return make_recipe({"encoder": {"name": task.encoder}}, task.recipe, *layers)
+    # who names epochs means them: the task's own number of steps gives way
+    named = any("epochs" in layer.get("training", {}) for layer in layers)
+    return make_recipe(
+        {"encoder": {"name": task.encoder}}, task.recipe, {"training": {"steps": None}} if named else {}, *layers
+    )
 
 
 @dataclass
@@ -133,12 +137,18 @@ class Finetuning:
     run: Run
     console: Console
     logs: tuple[str, ...] = ()
+    overwrite: bool = False
 
     def run_it(self) -> Model:
         """Read, check, train, calibrate, save, judge, report."""
         began = time.monotonic()
         task: Task = TASKS[self.recipe.task]
         dataset, check = self.read(task)
+        self.recipe = self.recipe.completed(inputs=dataset.preprocess.model_dump(), rows=len(dataset.where("train")))
+        _claim(self.run, self.recipe, self.overwrite)
+        self.console.print(
+            f"[bold]{self.recipe.encoder.name}[/], {self.recipe.training.epochs} epochs → {self.run.path}"
+        )
         trained = train(
             task,
             dataset,
@@ -167,6 +177,7 @@ class Finetuning:
     def read(self, task: Task) -> tuple[Dataset, DataCheck]:
         """The data, split, decoded, checked; the check is printed."""
         reader, data = READERS[task.reader], self.recipe.data
+        self.console.print(f"[bold]{task.name}[/]  {data.source}")
         samples = reader.read(data.source)
         preprocess = reader.preprocess(
             samples, {key: value for key, value in self.recipe.inputs.items() if value is not None}
@@ -300,23 +311,27 @@ def _given(nested: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in kept.items() if value is not None and value != {}}
 
 
-def _claim(run: Run, recipe: Recipe, overwrite: bool, console: Console) -> None:
-    """Make the Run folder ours: new, or an unfinished one of the same settings."""
-    same = run.recipe.is_file() and run.recipe.read_text(encoding="utf-8") == recipe.to_yaml()
+def _refuse_finished(run: Run, overwrite: bool) -> None:
+    """Before anything is read: is the folder free?"""
     if run.config.is_file() and not overwrite:
         raise RunError(
             f"{run.path} holds a finished Run",
             why="a second training would replace its weights",
             fix="another --out, or --overwrite",
         )
+    if run.path.is_dir() and not run.recipe.is_file() and any(run.path.iterdir()):
+        raise RunError(f"{run.path} holds other files", why="a Run needs a folder of its own", fix="another --out")
+
+
+def _claim(run: Run, recipe: Recipe, overwrite: bool) -> None:
+    """Make the Run folder ours: new, or an unfinished one of the same settings."""
+    same = run.recipe.is_file() and run.recipe.read_text(encoding="utf-8") == recipe.to_yaml()
     if run.recipe.is_file() and not same and not overwrite:
         raise RunError(
-            f"{run.path} holds an unfinished Run with other settings",
+            f"{run.path} holds an unfinished Run with other settings or data",
             why="its checkpoint does not fit these",
             fix=f"suwen finetune --recipe {run.recipe} --out {run.path}   goes on; else --overwrite, or another --out",
         )
-    if run.path.is_dir() and not run.recipe.is_file() and any(run.path.iterdir()):
-        raise RunError(f"{run.path} holds other files", why="a Run needs a folder of its own", fix="another --out")
     if not same or run.config.is_file():
         for stale in (run.config, run.weights, run.metrics, run.report, run.log, run.seen):
             stale.unlink(missing_ok=True)
@@ -324,9 +339,6 @@ def _claim(run: Run, recipe: Recipe, overwrite: bool, console: Console) -> None:
             events.unlink()
         _clear(run.checkpoints)
     recipe.save(run.recipe)
-    console.print(
-        f"[bold]{recipe.task}[/]  {recipe.data.source} → {run.path}   ({recipe.encoder.name}, seed {recipe.seed})"
-    )
 
 
 def _clear(folder: Path) -> None:

@@ -16,10 +16,14 @@ from suwen.core.task import Task
 from suwen.evaluate.baselines import LabelledImages, baseline_outcomes
 from suwen.evaluate.calibration import fit_temperature
 from suwen.evaluate.conformal import fit_quantile
+from suwen.evaluate.domain import fit_domain
 from suwen.evaluate.metrics import METRICS
 from suwen.evaluate.outcome import Outcome
 from suwen.evaluate.threshold import choose_threshold
 from suwen.learn.train import Score
+
+DOMAIN_ROWS = 4096
+"""How many training rows the domain is fitted on."""
 
 
 def outcome_of(model: Model, dataset: Dataset, rows: np.ndarray, logits: np.ndarray) -> Outcome:
@@ -49,10 +53,10 @@ def score_by(task: Task, dataset: Dataset) -> Score:
 
 
 def calibrate(model: Model, dataset: Dataset, rows: np.ndarray, settings: EvaluationSettings) -> None:
-    """Fit temperature, threshold and prediction sets on these rows (validation), in place."""
+    """Fit temperature, threshold, prediction sets and domain on these rows (validation), in place."""
     if not len(rows):
         return
-    logits = model.infer(dataset, rows)
+    logits, features = model.infer(dataset, rows)
     targets = np.asarray(dataset.targets)[rows]
     model.calibration = Calibration(temperature=fit_temperature(logits, targets), coverage=settings.coverage)
     outcome = outcome_of(model, dataset, rows, logits)
@@ -62,11 +66,14 @@ def calibrate(model: Model, dataset: Dataset, rows: np.ndarray, settings: Evalua
         threshold=threshold if isinstance(threshold, float) else None,
         quantile=fit_quantile(outcome, settings.coverage),
     )
+    train = dataset.where("train")
+    some = np.sort(np.random.default_rng(0).choice(train, min(len(train), DOMAIN_ROWS), replace=False))
+    model.domain = fit_domain(model.infer(dataset, some, views=())[1], features)
 
 
 def judge(model: Model, dataset: Dataset, rows: np.ndarray) -> Outcome:
     """The model's answers on some rows."""
-    return outcome_of(model, dataset, rows, model.infer(dataset, rows))
+    return outcome_of(model, dataset, rows, model.infer(dataset, rows)[0])
 
 
 def judge_baselines(task: Task, dataset: Dataset, outcomes: dict[str, Outcome]) -> dict[str, dict[str, Outcome]]:

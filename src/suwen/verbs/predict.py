@@ -11,12 +11,11 @@ import numpy as np
 import torch
 
 from suwen.core.errors import FileUnreadable
-from suwen.core.model import Model, evaluating
+from suwen.core.model import Model
 from suwen.core.prediction import Prediction
 from suwen.core.registry import READERS
 from suwen.core.run import load
 from suwen.core.sample import Sample
-from suwen.core.views import expand
 
 BATCH = 64
 
@@ -64,20 +63,12 @@ def _answer(model: Model, samples: list[Sample], skip_bad: bool) -> list[Predict
                 raise
             decoded.append(error)
     good = [pixels for pixels in decoded if not isinstance(pixels, FileUnreadable)]
-    answers = iter(_ask(model, np.stack(good)) if good else [])
+    answers = iter(model.answer(torch.from_numpy(np.stack(good))) if good else [])
     found = [_refused(item) if isinstance(item, FileUnreadable) else next(answers) for item in decoded]
     seconds = (time.perf_counter() - began) / len(samples)
     for sample, answer in zip(samples, found, strict=True):
         answer.input, answer.task, answer.model, answer.seconds = sample.id, model.task.name, model.name, seconds
     return found
-
-
-def _ask(model: Model, inputs: np.ndarray) -> list[Prediction]:
-    device = next(iter(model.encoder.named_parameters()))[1].device
-    images = torch.from_numpy(inputs).to(device)
-    with evaluating(model.parts().values()), torch.inference_mode():
-        logits = torch.stack([model.logits(view).float() for view in expand(images, model.views)]).mean(0)
-    return model.head.decode(logits.cpu(), model.calibration)
 
 
 def _refused(error: FileUnreadable) -> Prediction:

@@ -100,7 +100,8 @@ def _read_split(path: Path, arrays: dict[str, np.ndarray], split: Split, names: 
 
 def _targets(path: Path, name: str, labels: np.ndarray, names: dict[int, str]) -> list[Any]:
     """Label names, or tuples of them where `labels` has several columns."""
-    table = labels.reshape(len(labels), -1)
+    labels = np.atleast_1d(labels)
+    table = labels.reshape(len(labels), int(np.prod(labels.shape[1:])))
     numeric = table.dtype.kind in "buif"
     whole = numeric and bool(np.isfinite(table).all() and (table == np.floor(table)).all() and (table >= 0).all())
     if not whole:

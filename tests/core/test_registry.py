@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from suwen.core.errors import NameUnknown
+from suwen.core.registry import ENCODERS, TASKS, Registry
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two installed packages that both offer the fruit "apple"; only the second one's module exists."""
+    for package, rows in (
+        ("first", "apple = first_fruit:APPLE\n"),
+        ("second", "apple = second_fruit:APPLE\npear = second_fruit:PEAR\n"),
+    ):
+        folder = tmp_path / f"{package}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(f"[orchard.fruits]\n{rows}")
+    (tmp_path / "second_fruit.py").write_text("PEAR = 'a ripe pear'\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_an_entry_point_is_found_without_importing_it(packages: Path) -> None:
+    with pytest.warns(UserWarning):
+        fruits = Registry("fruit", "orchard.fruits")
+        assert fruits.names() == ["apple", "pear"]
+        assert "pear" in fruits and "plum" not in fruits
+    assert "second_fruit" not in sys.modules
+    assert fruits["pear"] == "a ripe pear"
+
+
+def test_two_packages_with_one_name_are_warned_about_and_the_message_names_both(packages: Path) -> None:
+    with pytest.warns(UserWarning, match="'apple'") as caught:
+        Registry("fruit", "orchard.fruits").names()
+    assert "first_fruit:APPLE" in str(caught[0].message) and "second_fruit:APPLE" in str(caught[0].message)
+
+
+def test_a_wrong_name_offers_the_nearest() -> None:
+    registry = Registry("fruit", "nowhere.fruits")
+    registry.add("pineapple", 1)
+    registry.add("plum", 2)
+    with pytest.raises(NameUnknown, match="did you mean pineapple") as refused:
+        registry["pinaple"]
+    assert refused.value.fix == "suwen nowhere.fruits"
+
+
+def test_a_name_unlike_all_others_lists_what_there_is() -> None:
+    registry = Registry("fruit", "nowhere.fruits")
+    registry.add("plum", 2)
+    with pytest.raises(NameUnknown, match="known: plum"):
+        registry["xxxxxx"]
+
+
+def test_adding_a_name_twice_warns_and_replaces() -> None:
+    registry = Registry("fruit", "nowhere.fruits")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        registry.add("plum", 1)
+    with pytest.warns(UserWarning, match="'plum' was there already"):
+        registry.add("plum", 2)
+    assert registry["plum"] == 2 and registry.names() == ["plum"]
+
+
+def test_suwens_own_rows_come_in_by_the_same_door() -> None:
+    assert {"timm", "run"} <= set(ENCODERS.names())
+    assert TASKS["image-classification"].head == "classify"
