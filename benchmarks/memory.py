@@ -75,22 +75,21 @@ def memory(
     result = Result(
         name="memory",
         settings={"images": images, "small": small, "side": SIDE, "encoder": encoder},
-        columns=[
-            "images on disk as", "images", "cache", *(f"own, {phase}" for phase in reversed(PHASES)), "mapped", "wall (s)"
-        ],
+        columns=["images as", "images", "cache", *(f"own, {name}" for name in reversed(PHASES)), "mapped", "wall (s)"],
         rows=[_row(run) for run in found],
         verdicts=[_verdict(found, name, cache) for name in sources for cache in ("new", "warm")],
         figures={"runs": found},
         notes=[
             f"peaks of resident memory in MiB, looked at every {EVERY * 1000:.0f} ms from outside; the pixels of "
             f"{images} images are {images * SIDE**2 / MIB:.0f} MiB",
-            "'own' is anonymous memory, by phase; 'mapped' are pages of files (libraries, the pixel cache) that the system takes back when it needs room",
+            "'own' is anonymous memory, by phase; 'mapped' are pages of files (libraries, the pixel cache), which the "
+            "system takes back when it needs room",
             f"reach: its peak grows by at most {SLACK} bytes an image (names, labels, digests); "
             f"an image itself is {SIDE**2} bytes",
             "an .npz is one compressed whole that cannot be mapped, so that it is read into memory to be decoded",
         ],
         quick=quick,
-    )  # fmt: skip
+    )
     watch.finish(result, results)
 
 

@@ -155,6 +155,26 @@ def test_the_labels_of_a_model_are_kept_in_its_order_and_others_refused(make_fol
     assert "cat, fox" in refusal.value.why
 
 
+def test_names_play_no_part_even_where_equal_pictures_have_different_labels(draw: Any, cache: Path) -> None:
+    def dataset(*names: str) -> Dataset:
+        kinds = [(1, "a"), (1, "b"), (2, "a"), (1, "b")]
+        samples = [
+            Sample(id=name, source=draw(number), target=label, subject=name)
+            for name, (number, label) in zip(names, kinds, strict=True)
+        ]
+        return build(samples, SMALL, cache=cache)
+
+    assert equal(dataset("1", "2", "3", "4"), dataset("9", "8", "7", "6"))
+
+
+def test_the_fingerprint_changes_when_two_pictures_swap_their_labels(draw: Any, cache: Path) -> None:
+    def fingerprint(*labels: str) -> str:
+        samples = [Sample(id=str(i), source=draw(i), target=label, subject=str(i)) for i, label in enumerate(labels)]
+        return build(samples, SMALL, cache=cache).fingerprint
+
+    assert fingerprint("a", "b") != fingerprint("b", "a")
+
+
 def test_the_fingerprint_changes_with_pixels_labels_splits_and_preprocessing(draw: Any, cache: Path) -> None:
     def fingerprint(seed: int = 0, target: str = "a", split: Any = "train", size: int = 16) -> str:
         samples = [

@@ -14,6 +14,12 @@ from torch import Tensor
 WriteWeights = Callable[..., tuple[Path, dict[str, Tensor]]]
 
 
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test speaks to the hub, as with ``HF_HUB_OFFLINE=1``."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
 @pytest.fixture
 def write_weights(tmp_path: Path) -> WriteWeights:
     """`write_weights(name)`: a file as timm publishes it, three channels and a classifier, and what it holds."""

@@ -11,13 +11,27 @@ MAPS = frozenset({"maps"})
 
 
 @pytest.mark.parametrize(
-    ("name", "plain"), [("test_resnet", 16), ("densenet121", 16), ("test_convnext", 8), ("test_efficientnet", 16)]
+    ("name", "sides"),
+    [
+        ("test_resnet", {"small": 32, "half": 16, "plain": 16}),
+        ("densenet121", {"small": 32, "half": 16, "plain": 16}),
+        ("test_efficientnet", {"small": 32, "half": 16, "plain": 16}),
+        ("test_convnext", {"small": 32, "plain": 8}),
+        ("test_vit", {"small": 8, "half": 4, "plain": 2}),
+    ],
 )
-def test_a_small_stem_keeps_the_resolution_of_small_images(name: str, plain: int) -> None:
-    for stem, side in (("small", 32), ("plain", plain)):
+def test_a_small_stem_keeps_more_of_the_resolution_of_small_images(name: str, sides: dict[str, int]) -> None:
+    for stem, side in sides.items():
         encoder = TimmEncoder(name, ImagePreprocess(size=32, channels=1), needs=MAPS, stem=stem)  # type: ignore[arg-type]
         with torch.inference_mode():
             assert encoder.eval()(torch.zeros(1, 1, 32, 32)).maps[0].shape[-1] == side
+
+
+def test_half_a_stem_still_spares_the_max_pool() -> None:
+    for stem, coarsest in (("small", 4), ("half", 2), ("plain", 1)):
+        encoder = TimmEncoder("test_resnet", ImagePreprocess(size=28, channels=1), stem=stem)  # type: ignore[arg-type]
+        with torch.inference_mode():
+            assert encoder.eval()(torch.zeros(1, 1, 28, 28)).maps[-1].shape[-1] == coarsest
 
 
 @pytest.mark.parametrize(("size", "stem"), [(28, "small"), (63, "small"), (64, "plain"), (224, "plain")])

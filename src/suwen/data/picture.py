@@ -14,7 +14,7 @@ import numpy as np
 from suwen.core.errors import DataError, FileUnreadable, SuwenError
 
 MAX_PIXELS = 100_000_000
-"""Larger pictures are not decoded whole: 100 megapixels of RGB take about 0.7 GB while decoding."""
+"""Larger pictures are not decoded whole: 100 megapixels of RGB take about 1 GB on the way."""
 
 FULL_RANGE = {np.dtype(np.uint8): (0.0, 255.0), np.dtype(np.uint16): (0.0, 65535.0)}
 

@@ -34,8 +34,8 @@ class TimmEncoder(nn.Module):
         weights: None, a local ``.safetensors`` file or a folder with one, ``"hub"``, or ``"hf-hub:ORG/NAME"``.
         needs: ``{"maps"}`` computes the finer maps too; they cost memory.
         stem: ``"small"`` keeps the resolution of images under 64 px (as ResNet on CIFAR: He et al. 2016, section 4.2);
-            ``"half"`` is the same with stride 2, about four times cheaper; ``"plain"`` is the stock stem; ``"auto"`` takes the small one for small images, where the family has one
-            and no pretrained weights are given.
+            ``"half"`` halves it, about four times cheaper; ``"plain"`` is the stock stem; ``"auto"`` takes the small
+            one for small images, where the family has one and no pretrained weights are given.
         resize: side in pixels to which inputs are interpolated on the device first; None leaves them, except that with
             ``stem="auto"`` a plain stem sees images under 64 px enlarged fourfold.
         normalise: ``"fixed"`` mean and standard deviation, or those of each ``"image"``.
@@ -164,7 +164,7 @@ def _create(
             raise RecipeError(
                 f"timm:{name} with stem={stem}", why="its family has none here", fix=f"stem=plain resize={4 * size}"
             )
-        keywords = small_stem_options(name) | keywords
+        keywords = small_stem_options(name, STRIDES[stem]) | keywords
     cfg = timm.get_pretrained_cfg(name)
     if cfg is not None and cfg.fixed_input_size:
         keywords["img_size"] = size

@@ -14,23 +14,19 @@ SMALL = 64
 STRIDES = {"small": 1, "half": 2}
 """Stem → how much it shrinks an image; stock stems shrink it fourfold or more."""
 
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "vision_transformer": {"patch_size": 4},
-    "deit": {"patch_size": 4},
-    "eva": {"patch_size": 4},
-    "convnext": {"patch_size": 1},
-}
-"""timm module → arguments that make its patches small enough."""
+_PATCHES = {"vision_transformer": 4, "deit": 4, "eva": 4, "convnext": 1}
+"""timm module → side of its patches with a small stem, in pixels."""
 
 
 def has_small_stem(name: str) -> bool:
     """Whether the family of this timm model is known here."""
-    return _family(name) in _OPTIONS or _family(name) in _SURGERY
+    return _family(name) in _PATCHES or _family(name) in _SURGERY
 
 
-def small_stem_options(name: str) -> dict[str, Any]:
+def small_stem_options(name: str, stride: int) -> dict[str, Any]:
     """Arguments for ``timm.create_model`` that give `name` a small stem, where arguments can."""
-    return dict(_OPTIONS.get(_family(name), {}))
+    side = _PATCHES.get(_family(name))
+    return {} if side is None else {"patch_size": side * stride}
 
 
 def open_stem(model: nn.Module, name: str, channels: int, stride: int) -> None:

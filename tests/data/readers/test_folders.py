@@ -92,3 +92,13 @@ def test_dicom_belongs_to_the_subject_of_its_header(tmp_path: Path) -> None:
     assert samples["cat/2.dcm"].metadata["sex"] == "F"
     assert samples["cat/2.dcm"].metadata["modality"] == "MR"
     assert samples["cat/3.png"].subject == "cat/3.png"
+
+
+def test_linked_folders_are_read_and_circles_end(tmp_path: Path) -> None:
+    (tmp_path / "archive" / "a").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "archive" / "a" / "1.png")
+    (tmp_path / "set" / "clear").mkdir(parents=True)
+    (tmp_path / "set" / "clear" / "linked").symlink_to(tmp_path / "archive" / "a")
+    (tmp_path / "set" / "disc").symlink_to(tmp_path / "archive")
+    (tmp_path / "archive" / "back").symlink_to(tmp_path / "archive")
+    assert [sample.id for sample in read_folder(tmp_path / "set")] == ["clear/linked/1.png", "disc/a/1.png"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +62,22 @@ def image_sample(
 
 def image_files(folder: Path) -> list[Path]:
     """Images below `folder`, sorted; warns about other files."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder))
+    files = sorted(path for path in _walk(folder) if not _hidden(path, folder))
     others = Counter(path.suffix.lower() for path in files if path.suffix.lower() not in SUFFIXES)
     if others:
         counts = ", ".join(f"{suffix} ({count})" for suffix, count in sorted(others.items()))
         warnings.warn(f"{folder}: files that are not read as images: {counts}", stacklevel=2)
     return [path for path in files if path.suffix.lower() in SUFFIXES]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Files below `folder`, linked folders included, but not those that lead back to a folder they lie in."""
+    for name, folders, files in os.walk(folder, followlinks=True):
+        place = Path(name)
+        if place.resolve() in {parent.resolve() for parent in place.parents}:
+            folders.clear()
+            continue
+        yield from (place / file for file in files)
 
 
 def _split_folders(root: Path) -> dict[str, Split]:
