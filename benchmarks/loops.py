@@ -94,7 +94,7 @@ class BareLoop:
 class SuwenLoop:
     """`suwen.learn.fit.fit` as ``suwen finetune`` calls it: uint8 rows of the mapped cache, Batches, Watch, logs.
 
-    Validation and augmentation are left out, since the bare loop has none; checkpoints are timed by themselves.
+    Validation, augmentation and the moving average of the weights are left out, since the bare loop has none; checkpoints are timed by themselves.
     """
 
     def __init__(self, dataset: Dataset, setting: Setting, batch_size: int, folder: Path) -> None:
@@ -149,7 +149,13 @@ def speed_recipe(setting: Setting, batch_size: int) -> Recipe:
         "schedule": "constant",
     }
     return full_recipe(
-        {"task": "image-classification", "augment": {}, "encoder": {"name": "timm:resnet18"}, "training": training}
+        {
+            "task": "image-classification",
+            "augment": {},
+            "encoder": {"name": "timm:resnet18"},
+            "head": {"options": {"label_smoothing": 0.0}},
+            "training": training,
+        }
     )
 
 

@@ -15,7 +15,7 @@ from benchmarks.images import PNEUMONIA, find_pneumonia
 from benchmarks.results import RESULTS, ROOT, Result, Stopwatch, Verdict
 from suwen.core.errors import RunError
 from suwen.core.files import write_json
-from suwen.core.recipe import parse_set, read_recipe
+from suwen.core.recipe import make_recipe, parse_set, read_recipe
 from suwen.core.run import Run
 from suwen.verbs.finetune import full_recipe
 
@@ -115,22 +115,23 @@ def _seed(seed: int, data: Path, recipe: Path, changes: list[str], folder: Path)
 
 
 def _finished(run: Run, seed: int, data: Path, recipe: Path, changes: list[str]) -> bool:
-    """Whether the Run is there, whole, and of these settings.
+    """Whether the Run is whole and of these settings. (Of an unfinished one `suwen.finetune` looks at the settings.)
 
     Raises:
-        RunError: it is of other settings.
+        RunError: it is finished, and of other settings.
     """
-    if not run.recipe.is_file():
+    if not (run.config.is_file() and run.metrics.is_file()):
         return False
     asked = full_recipe(read_recipe(recipe), {"seed": seed, "data": {"source": str(data)}}, parse_set(changes))
-    kept = full_recipe(read_recipe(run.recipe))  # the data chose its preprocessing
-    if kept.model_copy(update={"inputs": asked.inputs}) != asked:
+    kept = make_recipe(read_recipe(run.recipe))
+    rows = sum(json.loads(run.metrics.read_text(encoding="utf-8"))["data"]["counts"]["train"].values())
+    if asked.completed(inputs=kept.inputs | asked.inputs, rows=rows) != kept:
         raise RunError(
             f"{run.path} is of other settings than {recipe}",
             why="a mean over seeds is one of one recipe",
             fix=f"another --runs, or delete {run.path}",
         )
-    return run.config.is_file() and run.metrics.is_file()
+    return True
 
 
 def _values(found: list[dict[str, Any]], name: str) -> list[float]:

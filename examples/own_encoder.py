@@ -7,6 +7,7 @@ A package registers the same class as an entry point instead (see CONTRIBUTING.m
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ class Patches(nn.Module):
         widths = (preprocess.channels, 16, 32, self.width)
         steps = [
             layer
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in pairwise(widths)
             for layer in (nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU())
         ]
         self.steps = nn.Sequential(*steps)

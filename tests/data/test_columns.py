@@ -18,7 +18,7 @@ from PIL import Image
 from suwen.core.errors import DataError, FileUnreadable, SuwenError
 from suwen.core.sample import Sample
 from suwen.data import cache as cache_module
-from suwen.data import columns, contents
+from suwen.data import contents, decoded
 from suwen.data.columns import Dataset, build
 from suwen.data.preprocess import ImagePreprocess, choose
 from suwen.data.readers.images import read_images
@@ -321,7 +321,7 @@ def test_an_interrupted_build_leaves_nothing_half_written(
     make_folders: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     samples = read_images(make_folders({"a": 8}))
-    hashed = columns.perceptual_hash
+    hashed = decoded.perceptual_hash
     calls = []
 
     def interrupt(pixels: np.ndarray) -> int:
@@ -330,11 +330,11 @@ def test_an_interrupted_build_leaves_nothing_half_written(
             raise KeyboardInterrupt
         return hashed(pixels)
 
-    monkeypatch.setattr(columns, "perceptual_hash", interrupt)
+    monkeypatch.setattr(decoded, "perceptual_hash", interrupt)
     with pytest.raises(KeyboardInterrupt):
         build(samples, SMALL, cache=cache)
     assert folders(cache) == []
-    monkeypatch.setattr(columns, "perceptual_hash", hashed)
+    monkeypatch.setattr(decoded, "perceptual_hash", hashed)
     assert len(build(samples, SMALL, cache=cache)) == 8
 
 

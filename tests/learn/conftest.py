@@ -59,7 +59,7 @@ def make_squares(n: int = 48, *, size: int = 16, seed: int = 0) -> Squares:
 
 
 def make_tiny_recipe(**settings: Any) -> Recipe:
-    """A recipe of a few seconds; keywords such as ``training={"epochs": 3}`` win."""
+    """A recipe of a second; keywords such as ``training={"epochs": 3}`` change what they name."""
     tiny = {
         "encoder": {"name": "timm:test_resnet"},
         "training": {"epochs": 3, "batch_size": 8, "learning_rate": 3e-3, "precision": "fp32"},

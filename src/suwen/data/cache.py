@@ -26,6 +26,16 @@ BLOCK_BYTES, BLOCKS = 1 << 16, 1024
 STALE_SECONDS = 24 * 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known of one decoded picture: its columns but for the pixels, see `Columns`."""
+
+    digest: bytes
+    phash: int
+    size: tuple[int, int]
+    mode: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
     """What the cache holds, in order of digest.
@@ -44,15 +54,10 @@ class Columns:
     modes: np.ndarray
     pixels: np.memmap
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One decoded sample, and where its pixels are: a function that reads them back."""
-
-    digest: bytes
-    phash: int
-    size: tuple[int, int]
-    mode: str
+    def row(self, index: int) -> Row:
+        """One row without its pixels."""
+        height, width = self.sizes[index].tolist()
+        return Row(self.digests[index].tobytes(), int(self.phash[index]), (height, width), str(self.modes[index]))
 
 
 class PixelCache:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.core.sample import Sample
-from suwen.data.cache import Columns, PixelCache, Row
-from suwen.data.contents import DigestTable, for_each, read_picture, stamp
-from suwen.data.phash import perceptual_hash
+from suwen.data.cache import Columns
+from suwen.data.decoded import decode
 from suwen.data.preprocess import ImagePreprocess
 from suwen.data.split import label_names
 
@@ -24,8 +22,6 @@ NAMED = 20
 """How many bad files one error names."""
 
 Skipped = tuple[str, str]
-Place = tuple[Columns, int] | tuple[None, int]
-"""Where decoded pixels are: a row of older columns, or (None) of the file being written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,91 +104,18 @@ def build(
     if not samples:
         raise DataError("no samples", why="there is nothing to decode", fix="check the path")
     names, multi_label = _names(samples, labels)
-    store, table = PixelCache(preprocess, cache), DigestTable(samples, cache)
-    digests = [table.get(sample) for sample in samples]
-    known = [digest for digest in digests if digest is not None]
-    columns = store.open(store.key(known)) if len(known) == len(samples) else None
-    failures: list[DataError | None] = [None] * len(samples)
-    if columns is None:
-        columns = _decode(samples, digests, failures, preprocess, store, table, progress)
-    good = [index for index, failure in enumerate(failures) if failure is None]
-    skipped = _skipped(samples, failures, skip_bad)
-    if columns is None:
+    decoded = decode(samples, preprocess, cache=cache, progress=progress)
+    skipped = _skipped(samples, decoded.failures, skip_bad)
+    if decoded.columns is None:
         raise DataError(f"none of {len(samples)} files can be decoded", why=skipped[0][1], fix="check the path")
-    order = sorted(good, key=lambda i: (digests[i], samples[i].split or "", label_names(samples[i]), samples[i].id))
-    return _dataset([samples[i] for i in order], columns, names, multi_label, preprocess, skipped)
+    good = [(digest, sample) for digest, sample in zip(decoded.digests, samples, strict=True) if digest is not None]
+    good.sort(key=lambda pair: (pair[0], pair[1].split or "", label_names(pair[1]), pair[1].id))
+    return _dataset([sample for _, sample in good], decoded.columns, names, multi_label, preprocess, skipped)
 
 
-def _decode(
-    samples: Sequence[Sample],
-    digests: list[bytes | None],
-    failures: list[DataError | None],
-    preprocess: ImagePreprocess,
-    store: PixelCache,
-    table: DigestTable,
-    progress: bool,
-) -> Columns | None:
-    """Decode what no earlier cache holds, filling in `digests` and `failures`; then the columns of the whole."""
-
-    def work(sample: Sample) -> tuple[list[int] | None, Row, np.ndarray]:
-        when, picture = stamp(sample.source), read_picture(sample)
-        try:
-            pixels = preprocess(picture)
-        except DataError as error:
-            raise FileUnreadable(f"{sample.id}: {error.seen}", why=error.why, fix=error.fix) from error
-        height, width = picture.pixels.shape[:2]
-        return when, Row(picture.digest(), perceptual_hash(pixels), (height, width), picture.mode), pixels
-
-    found = store.find()
-    places: dict[bytes, tuple[Row, Place]] = {}
-    todo = [index for index, digest in enumerate(digests) if digest not in found]
-    with store.workspace() as folder, (folder / "decoded").open("w+b") as decoded:
-        written = 0
-        results = for_each([samples[index] for index in todo], work, "Decoding images", progress=progress)
-        for index, (sample, result) in zip(todo, results, strict=True):
-            if isinstance(result, DataError):
-                failures[index], digests[index] = result, None
-                continue
-            when, row, pixels = result
-            digests[index] = row.digest
-            table.add(sample, when, row.digest)
-            if row.digest not in places:
-                decoded.write(pixels.tobytes())
-                places[row.digest] = (row, (None, written))
-                written += 1
-        contents = sorted(digest for digest in digests if digest is not None)
-        if not contents:
-            return None
-        columns = store.open(store.key(contents))
-        if columns is None:
-            for digest in contents:
-                if digest not in places:
-                    places[digest] = (_row(*found[digest]), found[digest])
-            rows = [places[digest][0] for digest in contents]
-            images = _read_back(decoded, [places[digest][1] for digest in contents], store.shape)
-            columns = store.open(store.store(folder, rows, images))
-        table.save()
-    return columns
-
-
-def _row(columns: Columns, row: int) -> Row:
-    height, width = columns.sizes[row].tolist()
-    return Row(columns.digests[row].tobytes(), int(columns.phash[row]), (height, width), str(columns.modes[row]))
-
-
-def _read_back(decoded: BinaryIO, places: Sequence[Place], shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
-    size = int(np.prod(shape))
-    for columns, row in places:
-        if columns is not None:
-            yield columns.pixels[row]
-        else:
-            decoded.seek(row * size)
-            yield np.frombuffer(decoded.read(size), np.uint8).reshape(shape)
-
-
-def _skipped(samples: Sequence[Sample], failures: Sequence[DataError | None], skip_bad: bool) -> list[Skipped]:
+def _skipped(samples: Sequence[Sample], failures: Mapping[int, DataError], skip_bad: bool) -> list[Skipped]:
     """(id, reason) of the failures; unless they may be skipped, one error that names them."""
-    bad = [(sample.id, failure) for sample, failure in zip(samples, failures, strict=True) if failure is not None]
+    bad = [(samples[index].id, failures[index]) for index in sorted(failures)]
     if not bad or skip_bad:
         return sorted((id, f"{failure.seen}: {failure.why}") for id, failure in bad)
     if len(bad) == 1:

@@ -22,6 +22,8 @@ from suwen.data.picture import Picture, picture_of
 from suwen.data.progress import track
 
 Result = TypeVar("Result")
+Stamp = list[int] | None
+"""Size in bytes and time of change in nanoseconds of a file; None for pixels, or for a file that cannot be read."""
 
 WORKERS = min(8, os.cpu_count() or 1)
 """Pillow, the DICOM decoders and the resampling release Python's lock, so that threads are enough."""
@@ -91,7 +93,7 @@ class FileTable:
         known = self._known.get(_name(file))
         return known[2] if known is not None and known[:2] == stamp(file) else None
 
-    def add(self, file: Path, when: list[int] | None, value: Any) -> None:
+    def add(self, file: Path, when: Stamp, value: Any) -> None:
         """Remember a JSON-able value for a file whose `stamp` was `when` before it was read."""
         if when is not None:
             self._known[_name(file)] = [*when, value]
@@ -121,7 +123,7 @@ class DigestTable:
         except DataError:
             return None
 
-    def add(self, sample: Sample, when: list[int] | None, digest: bytes) -> None:
+    def add(self, sample: Sample, when: Stamp, digest: bytes) -> None:
         """Remember the digest of a file (see `FileTable.add`)."""
         if isinstance(sample.source, Path):
             self._files.add(sample.source, when, digest.hex())
@@ -131,8 +133,8 @@ class DigestTable:
         self._files.save()
 
 
-def stamp(source: object) -> list[int] | None:
-    """Size in bytes and time of change in nanoseconds of a file; None for pixels, or if it cannot be read."""
+def stamp(source: object) -> Stamp:
+    """The `Stamp` of a source."""
     if not isinstance(source, Path):
         return None
     try:
@@ -147,10 +149,11 @@ def content_digests(
 ) -> list[bytes | None]:
     """The `Picture.digest` of each sample; None where it cannot be decoded. Files seen before are not read again."""
     table = DigestTable(samples, cache)
-    digests = [table.get(sample) for sample in samples]
+    looked_at = track(samples, "Looking at images", len(samples), enabled=progress)
+    digests = [table.get(sample) for sample in looked_at]
     unknown = [index for index, digest in enumerate(digests) if digest is None]
 
-    def work(sample: Sample) -> tuple[list[int] | None, bytes]:
+    def work(sample: Sample) -> tuple[Stamp, bytes]:
         return stamp(sample.source), read_picture(sample).digest()
 
     results = for_each([samples[index] for index in unknown], work, "Reading images", progress=progress)

@@ -15,9 +15,9 @@ from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugi
 
 from suwen.core.errors import DataError, FileUnreadable, SuwenError
 from suwen.data import dicom
-from suwen.data.picture import MAX_PIXELS, Picture, picture_of, pixel_limit, refuse_large
+from suwen.data.picture import SKIP, Picture, picture_of, pixel_limit, refuse_large
 
-__all__ = ["MAX_PIXELS", "Picture", "pixel_limit", "read_pixels"]
+__all__ = ["Picture", "read_pixels"]
 
 SIGNATURES: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
@@ -75,7 +75,6 @@ PILLOW_ERRORS = (
     struct.error,
     zlib.error,
 )
-SKIP = "replace the file, or pass --skip-bad to go on without it"
 
 
 def read_pixels(path: Path) -> Picture:

@@ -15,18 +15,21 @@ import gdcm  # type: ignore[import-untyped]
 import numpy as np
 import pydicom
 from pydicom import uid
+from pydicom.encaps import get_frame
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 
 from suwen.core.errors import DataError, FileUnreadable
-from suwen.data.picture import Picture, picture_of, refuse_large
+from suwen.data.picture import SKIP, Picture, picture_of, refuse_large
 
 HEAD_BYTES = 132
 """How many of the first bytes `recognised` wants to see."""
 
-SKIP = "replace the file, or pass --skip-bad to go on without it"
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+END_OF_IMAGE, PADDING = b"\xff\xd9", 16
+"""JPEG, JPEG-LS and JPEG 2000 pictures all end with these bytes, and then up to a few of padding."""
 
 # One decoder for each compression, each of which refuses a stream that is cut short. Left to itself, pydicom tries
 # all that are installed, so that the most lenient one decides.
@@ -69,7 +72,7 @@ KEPT = {
 YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 """Units of the value representation AS (PS3.5, section 6.2)."""
 
-# What pydicom and its decoders raise on damaged files, found by cutting and flipping bytes of the shared examples.
+# What pydicom and its decoders raise on damaged files, found by cutting and flipping bytes of files of every kind.
 DICOM_ERRORS = (
     AttributeError,
     BytesLengthException,
@@ -208,6 +211,9 @@ def _stored(dataset: pydicom.Dataset, path: Path) -> np.ndarray:
         return np.asarray(pixel_array(dataset))
     if syntax not in DECODERS:
         raise DataError(f"its transfer syntax is {syntax.name}", why="suwen has no decoder for it")
+    # The decoders refuse a stream without its end too, but the one for JPEG-LS takes many seconds over it.
+    if syntax != uid.RLELossless and END_OF_IMAGE not in get_frame(dataset.PixelData, 0, number_of_frames=1)[-PADDING:]:
+        raise DataError("its compressed picture has no end", why="it is cut short")
     if syntax == uid.JPEGExtended12Bit and int(dataset.BitsStored) > 8:
         return _twelve_bit_jpeg(dataset, path)
     return np.asarray(pixel_array(dataset, decoding_plugin=DECODERS[syntax]))

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from suwen.data.columns import Dataset
+from suwen.data.progress import track
 
 DISTANCE = 4
 """Perceptual hashes that differ in up to this many bits are candidates. Re-encoding a film or changing its brightness
@@ -75,7 +76,8 @@ def near_pairs(dataset: Dataset, groups: np.ndarray) -> NearPairs:
 def _close(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     """Positions (left < right) of hashes at most `DISTANCE` bits apart, and whether all were compared."""
     found, work = [np.empty(0, np.int64)], 0
-    for start, stop in pairwise(np.linspace(0, 64, DISTANCE + 2).astype(int).tolist()):
+    edges = np.linspace(0, 64, DISTANCE + 2).astype(int).tolist()
+    for start, stop in track(pairwise(edges), "Comparing pictures", DISTANCE + 1):
         band = (hashes >> np.uint64(start)) & np.uint64((1 << (stop - start)) - 1)
         order = np.argsort(band, kind="stable")
         band, ordered = band[order], hashes[order]

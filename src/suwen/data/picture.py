@@ -16,6 +16,9 @@ from suwen.core.errors import DataError, FileUnreadable, SuwenError
 MAX_PIXELS = 100_000_000
 """Larger pictures are not decoded whole: 100 megapixels of RGB take about 1 GB on the way."""
 
+SKIP = "replace the file, or pass --skip-bad to go on without it"
+"""What to do about one bad file among many."""
+
 FULL_RANGE = {np.dtype(np.uint8): (0.0, 255.0), np.dtype(np.uint16): (0.0, 65535.0)}
 
 

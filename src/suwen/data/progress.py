@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 Item = TypeVar("Item")
 
-PATIENCE = 2.0
-"""Seconds before a bar appears."""
+PATIENCE, REFRESH = 2.0, 0.1
+"""Seconds before a bar appears, and between its steps."""
 
 
 def track(items: Iterable[Item], description: str, total: int, *, enabled: bool = True) -> Iterator[Item]:
@@ -20,16 +20,17 @@ def track(items: Iterable[Item], description: str, total: int, *, enabled: bool 
     if not enabled:
         yield from items
         return
-    start = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
     job = bar.add_task(description, total=total)
+    due = time.monotonic() + PATIENCE
     try:
-        for item in items:
+        for done, item in enumerate(items, start=1):
             yield item
-            bar.advance(job)
-            if not bar.live.is_started and time.monotonic() - start > PATIENCE:
+            if time.monotonic() >= due:
                 bar.start()
+                bar.update(job, completed=done)
+                due = time.monotonic() + REFRESH
     finally:
         if bar.live.is_started:
             bar.stop()

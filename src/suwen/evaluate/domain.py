@@ -8,9 +8,9 @@ from suwen.core.domain import Domain
 
 EXPLAINED = 0.95  # share of the variance that the main directions hold
 MOST_DIRECTIONS = 64
-QUANTILE, MARGIN = 0.995, 1.5
+QUANTILE, MARGIN = 0.995, 1.25
 """The limit is this quantile of the validation distances times this margin: our choice. Few inputs of the same
-origin are refused by it; the tests show noise, inverted films and other body parts beyond it."""
+origin are refused by it. It sees gross strangers (noise, blank or scrambled images), not every wrong body part."""
 
 
 def fit_domain(train: np.ndarray, validation: np.ndarray) -> Domain | None:

@@ -102,7 +102,8 @@ def train(
     )
     progress = fit(module, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
     for part in model.parts().values():
-        part.eval()
+        # channels-last weights give other last bits, and a Run that is loaded has plain ones
+        part.eval().to(memory_format=torch.contiguous_format)
     return Trained(model, progress, precision, str(fabric.device))
 
 
