@@ -23,7 +23,7 @@ class Head(Protocol):
         config: ``{"name": "classify", …options}``: enough to build it again.
         labels: the answers it can give.
         needs: the parts of `Features` it uses besides `pooled`.
-        metrics: names of the metrics it is judged by (rows of ``suwen.evaluate.metrics.METRICS``).
+        metrics: names of the metrics it is judged by (rows of ``suwen.evaluation.metrics.METRICS``).
     """
 
     config: dict[str, Any]

@@ -103,7 +103,7 @@ class EvaluationSettings(Settings):
     """How the result is judged."""
 
     threshold: Literal["youden", "accuracy", "f1", "sensitivity_95", "prevalence"] = Field(
-        default="youden", description="how the threshold is chosen on validation: suwen.evaluate.threshold"
+        default="youden", description="how the threshold is chosen on validation: suwen.evaluation.threshold"
     )
     positive: str | None = Field(
         default=None, description="the positive label of a binary question; None: the last one"

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from suwen.core.files import write_json
 from suwen.core.run import Run
-from suwen.simulate.hospital import simulate
+from suwen.simulation.hospital import simulate
 from suwen.verbs.explain import explain
 from suwen.verbs.finetune import finetune
 from suwen.verbs.predict import predict

@@ -15,8 +15,8 @@ from suwen.core.files import write_json
 from suwen.core.model import Model
 from suwen.core.registry import READERS
 from suwen.core.run import Run, load
-from suwen.evaluate.report import ReportContent, write_report
-from suwen.evaluate.summarise import summarise
+from suwen.evaluation.report import ReportContent, write_report
+from suwen.evaluation.summarise import summarise
 from suwen.verbs.finetune import counts_of, versions
 from suwen.verbs.judge import judge
 from suwen.verbs.reporting import examples, hospital_of

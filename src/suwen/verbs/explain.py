@@ -14,7 +14,7 @@ from suwen.core.files import atomic_path
 from suwen.core.model import Model
 from suwen.core.registry import EXPLANATIONS
 from suwen.core.run import load
-from suwen.explain.overlay import overlay, picture
+from suwen.explanation.overlay import overlay, picture
 from suwen.verbs.predict import predict
 
 

@@ -23,9 +23,9 @@ from suwen.core.run import Run
 from suwen.core.sample import SPLITS
 from suwen.core.task import Task
 from suwen.encoders.catalogue import warn_of
-from suwen.evaluate.outcome import Outcome
-from suwen.evaluate.summarise import summarise
-from suwen.evaluate.threshold import choose_threshold
+from suwen.evaluation.outcome import Outcome
+from suwen.evaluation.summarise import summarise
+from suwen.evaluation.threshold import choose_threshold
 from suwen.learn.log import ConsoleLog, JsonLog, Log, TensorBoardLog, WandbLog
 from suwen.learn.train import Trained, train
 from suwen.verbs.judge import calibrate, judge, judge_baselines, score_by

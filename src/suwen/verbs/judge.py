@@ -13,13 +13,13 @@ from suwen.core.dataset import Dataset
 from suwen.core.model import Model
 from suwen.core.recipe import EvaluationSettings
 from suwen.core.task import Task
-from suwen.evaluate.baselines import LabelledImages, baseline_outcomes
-from suwen.evaluate.calibration import fit_temperature
-from suwen.evaluate.conformal import fit_quantile
-from suwen.evaluate.domain import fit_domain
-from suwen.evaluate.metrics import METRICS
-from suwen.evaluate.outcome import Outcome
-from suwen.evaluate.threshold import choose_threshold
+from suwen.evaluation.baselines import LabelledImages, baseline_outcomes
+from suwen.evaluation.calibration import fit_temperature
+from suwen.evaluation.conformal import fit_quantile
+from suwen.evaluation.domain import fit_domain
+from suwen.evaluation.metrics import METRICS
+from suwen.evaluation.outcome import Outcome
+from suwen.evaluation.threshold import choose_threshold
 from suwen.learn.train import Score
 
 DOMAIN_ROWS = 4096

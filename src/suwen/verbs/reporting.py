@@ -13,10 +13,10 @@ from suwen.core.model import Model
 from suwen.core.recipe import Recipe
 from suwen.core.registry import EXPLANATIONS
 from suwen.core.run import Run
-from suwen.evaluate.outcome import Outcome
-from suwen.evaluate.report import Example, ReportContent, write_report
-from suwen.explain.overlay import overlay, picture, png
-from suwen.simulate.observer import best_possible
+from suwen.evaluation.outcome import Outcome
+from suwen.evaluation.report import Example, ReportContent, write_report
+from suwen.explanation.overlay import overlay, picture, png
+from suwen.simulation.observer import best_possible
 
 EXAMPLES = 6
 """Right ones and as many wrong ones."""

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from suwen.simulate.hospital import simulate as simulate
+from suwen.simulation.hospital import simulate as simulate

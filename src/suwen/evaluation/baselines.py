@@ -1,0 +1,171 @@
+"""What a model must beat: answers that know only the prevalence, and logistic regression on tiny grey pixels.
+
+Each baseline answers the same samples as the model, so that the same metrics and intervals stand side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from suwen.core.errors import DataError, NameUnknown
+from suwen.evaluation.outcome import Floats, Outcome
+
+SIDE = 14  # pixels a side after averaging: half of the smallest common image (MedMNIST, 28)
+PENALTIES = (0.001, 0.01, 0.1, 1.0)  # inverse strengths (scikit-learn's C) tried on validation
+MOST_IMAGES = 20_000  # logistic regression learns nothing more from further images, and takes longer
+_CHUNK = 2_048
+
+Images = NDArray[np.uint8]
+Predictor = Callable[[Images], Floats]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """Decoded images of one split with their targets.
+
+    Attributes:
+        images: uint8 (N, C, H, W); a memory map will do.
+        target: class index (N,), or multi-hot (N, K).
+    """
+
+    images: Images
+    target: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != np.uint8 or len(self.images) != len(self.target):
+            raise DataError(
+                f"images of type {self.images.dtype} and shape {self.images.shape}, {len(self.target)} targets",
+                why="a baseline learns from uint8 images (N, C, H, W), one target each",
+                fix="pass the decoded cache, channels before height and width",
+            )
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One row of the table.
+
+    Attributes:
+        name: as in ``metrics.json``.
+        fit: (train, validation, number of labels) → images → probabilities (N, K).
+        summary: what it is, in one sentence.
+    """
+
+    name: str
+    fit: Callable[[LabelledImages, LabelledImages, int], Predictor]
+    summary: str
+
+
+def baseline_outcomes(
+    name: str, train: LabelledImages, images: Mapping[str, Images], outcomes: Mapping[str, Outcome]
+) -> dict[str, Outcome]:
+    """The baseline's answers to the very samples the model answered.
+
+    Args:
+        name: a row of `BASELINES`.
+        train: what it learns from.
+        images: the images of each split to answer; must hold ``"val"``, by which its penalty is chosen.
+        outcomes: the model's outcome of each split, whose samples, truth and metadata are taken over.
+
+    Raises:
+        NameUnknown: no such baseline.
+        DataError: images that are not uint8 (N, C, H, W), or no ``"val"`` among the splits.
+    """
+    if name not in BASELINES:
+        raise NameUnknown("baseline", name, BASELINES, fix=f"one of {', '.join(BASELINES)}")
+    if "val" not in images or "val" not in outcomes:
+        raise DataError(
+            f"images of the splits {', '.join(images) or '(none)'}",
+            why="a baseline's settings are chosen on validation, never on test",
+            fix='pass images={"val": …, "test": …} and outcomes={"val": …, "test": …}',
+        )
+    validation = LabelledImages(images["val"], outcomes["val"].target)
+    predict = BASELINES[name].fit(train, validation, len(outcomes["val"].labels))
+    return {split: replace(outcome, probabilities=predict(images[split])) for split, outcome in outcomes.items()}
+
+
+def _fit_majority(train: LabelledImages, _: LabelledImages, width: int) -> Predictor:
+    target = train.target
+    prevalence = target.mean(axis=0) if target.ndim == 2 else np.bincount(target, minlength=width) / len(target)
+    return lambda images: np.tile(prevalence, (len(images), 1))
+
+
+def _fit_logistic_pixels(train: LabelledImages, validation: LabelledImages, width: int) -> Predictor:
+    rows = np.arange(len(train.images))
+    if len(rows) > MOST_IMAGES:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_IMAGES, replace=False))
+    features, target = small_grey(train.images, rows), train.target[rows]
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    spread[spread == 0] = 1.0
+
+    def standard(images: Images) -> Floats:
+        return np.asarray((small_grey(images) - mean) / spread)
+
+    inputs, checked = (features - mean) / spread, standard(validation.images)
+    if target.ndim == 1:
+        model = _likeliest(inputs, target, checked, validation.target, width)
+        return lambda images: model(standard(images))
+    models = [
+        _likeliest(inputs, target[:, column], checked, validation.target[:, column], 2) for column in range(width)
+    ]
+    return lambda images: np.stack([model(standard(images))[:, 1] for model in models], axis=1)
+
+
+def _likeliest(
+    inputs: Floats, target: NDArray[Any], checked: Floats, check: NDArray[Any], width: int
+) -> Callable[[Floats], Floats]:
+    """Logistic regression with the penalty under which validation is most likely: (N, F) → (N, width)."""
+    present = np.unique(target)
+    if len(present) == 1:
+        return lambda rows: np.tile(np.eye(width)[present[0]], (len(rows), 1))
+
+    def spread_out(model: LogisticRegression, rows: Floats) -> Floats:
+        probabilities = np.zeros((len(rows), width))
+        probabilities[:, present] = model.predict_proba(rows)
+        return probabilities
+
+    with threadpool_limits(1):  # on a busy machine, threads that wait for each other cost ten times the work itself
+        models = [LogisticRegression(C=penalty, max_iter=200, tol=1e-3).fit(inputs, target) for penalty in PENALTIES]
+    losses = [log_loss(check, spread_out(model, checked), labels=np.arange(width)) for model in models]
+    best = models[int(np.argmin(losses))]
+    return lambda rows: spread_out(best, rows)
+
+
+def small_grey(images: Images, rows: NDArray[np.int64] | None = None) -> Floats:
+    """(N, SIDE²) grey means: channels averaged, then each cell the mean of the area it covers.
+
+    Reads `images` (N, C, H, W) in chunks, so a memory map never has to fit into memory.
+    """
+    rows = np.arange(len(images)) if rows is None else rows
+    down, across = _area_means(images.shape[2]), _area_means(images.shape[3])
+    chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    small = [down @ images[chunk].mean(axis=1, dtype=np.float32) @ across.T for chunk in chunks]
+    return np.concatenate(small).reshape(len(rows), -1).astype(np.float64)
+
+
+def _area_means(size: int) -> NDArray[np.float32]:
+    """(SIDE, size) weights with which SIDE equal stretches average `size` pixels, split pixels shared by area."""
+    edges = np.linspace(0, size, SIDE + 1)
+    pixel = np.arange(size)
+    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    return np.asarray(np.clip(overlap, 0, None) * SIDE / size, dtype=np.float32)
+
+
+BASELINES: dict[str, Baseline] = {
+    baseline.name: baseline
+    for baseline in (
+        Baseline("majority", _fit_majority, "the training prevalence, whatever the image"),
+        Baseline(
+            "logistic-pixels",
+            _fit_logistic_pixels,
+            f"logistic regression on {SIDE} x {SIDE} grey means, penalty chosen on validation",
+        ),
+    )
+}
