@@ -94,7 +94,8 @@ class BareLoop:
 class SuwenLoop:
     """`suwen.learn.fit.fit` as ``suwen finetune`` calls it: uint8 rows of the mapped cache, Batches, Watch, logs.
 
-    Validation, augmentation and the moving average of the weights are left out, since the bare loop has none; checkpoints are timed by themselves.
+    Validation, augmentation and the moving average of the weights are left out, since the bare loop has none;
+    checkpoints are timed by themselves.
     """
 
     def __init__(self, dataset: Dataset, setting: Setting, batch_size: int, folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from suwen.core.errors import NameUnknown
+from suwen.core.errors import NameUnknown, SuwenError
 from suwen.core.registry import ENCODERS, TASKS, Registry
 
 
@@ -39,6 +39,15 @@ def test_two_packages_with_one_name_are_warned_about_and_the_message_names_both(
     with pytest.warns(UserWarning, match="'apple'") as caught:
         Registry("fruit", "orchard.fruits").names()
     assert "first_fruit:APPLE" in str(caught[0].message) and "second_fruit:APPLE" in str(caught[0].message)
+
+
+def test_a_broken_package_is_named(packages: Path) -> None:
+    with pytest.warns(UserWarning):
+        fruits = Registry("fruit", "orchard.fruits")
+        assert "apple" in fruits
+    with pytest.raises(SuwenError, match="the fruit 'apple' of the package first cannot be loaded") as refused:
+        fruits["apple"]
+    assert "first_fruit:APPLE" in refused.value.why and "first" in refused.value.fix
 
 
 def test_a_wrong_name_offers_the_nearest() -> None:

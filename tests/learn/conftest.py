@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from lightning_fabric import Fabric
 
 from suwen.clinic.imaging import IMAGE_CLASSIFICATION
 from suwen.core.model import Model
@@ -67,6 +68,11 @@ def make_tiny_recipe(**settings: Any) -> Recipe:
     return make_recipe({"task": "image-classification"}, tiny, settings)
 
 
+def cpu_fabric(precision: str) -> Fabric:
+    """`make_fabric`, also where there is a GPU."""
+    return Fabric(accelerator="cpu", devices=1, precision={"fp32": "32-true", "bf16": "bf16-mixed"}[precision])  # type: ignore[arg-type]
+
+
 def accuracy(model: Model, logits: np.ndarray, rows: np.ndarray) -> dict[str, float]:
     """The rule of `make_squares`: even rows are "left"."""
     return {"score": float((logits.argmax(1) == rows % 2).mean())}
@@ -78,6 +84,12 @@ def train_squares(
     """`train` on `make_squares`."""
     data: Any = dataset or make_squares()
     return train(IMAGE_CLASSIFICATION, data, recipe, score=accuracy, folder=folder, logs=logs)
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bits are compared, and only a CPU gives the same ones again."""
+    monkeypatch.setattr("suwen.learn.train.make_fabric", cpu_fabric)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from suwen.core.errors import NameUnknown
+from suwen.core.errors import NameUnknown, SuwenError
 
 
 class Registry:
@@ -50,12 +50,26 @@ class Registry:
         return thing
 
     def __getitem__(self, name: str) -> Any:
-        """The thing itself, imported on first use. Raises `NameUnknown` with the nearest names."""
+        """The thing itself, imported on first use.
+
+        Raises:
+            NameUnknown: it is not registered; the nearest names are offered.
+            SuwenError: its package is broken, or lacks something that it needs.
+        """
         if name in self._added:
             return self._added[name]
         if name not in self._points:
             raise NameUnknown(self.kind, name, self.names(), fix=f"suwen {self.group.removeprefix('suwen.')}")
-        return self._points[name].load()
+        point = self._points[name]
+        try:
+            return point.load()
+        except (ImportError, AttributeError) as error:
+            package = point.dist.name if point.dist else point.module.partition(".")[0]
+            raise SuwenError(
+                f"the {self.kind} {name!r} of the package {package} cannot be loaded: {error}",
+                why=f"{point.value} is not there, or needs something that is not installed",
+                fix=f"pip install --upgrade {package}, or uninstall it",
+            ) from error
 
     def __contains__(self, name: str) -> bool:
         return name in self._added or name in self._points

@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 Profile = Callable[[Pixels, Pixels, NDArray[np.float64]], Pixels]
 
 
-CONSPICUITY = ((0.92, 0.30, 1.0), (0.08, 0.0, 0.008))
+CONSPICUITY = ((0.94, 0.40, 1.0), (0.06, 0.0, 0.008))
 """Contrast as a fraction of the clearest of its size: (share of lesions, from, to), even in between. The second row
 are occult lesions, known as if from a CT and next to invisible on the film: they keep every observer under 1."""
 
@@ -63,7 +63,7 @@ def draw_nodule(rng: np.random.Generator) -> Lesion:
         across=rng.uniform(0.18, 0.86),
         down=rng.uniform(0.12, 0.88),
         size_mm=size,
-        full_contrast=0.024 * size,
+        full_contrast=0.027 * size,
         conspicuity=_draw_conspicuity(rng),
         parts=np.array(parts, dtype=np.float32),
     )

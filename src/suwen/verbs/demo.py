@@ -14,7 +14,7 @@ from suwen.verbs.explain import explain
 from suwen.verbs.finetune import finetune
 from suwen.verbs.predict import predict
 
-RECIPE = ("inputs.size=64", "training.epochs=14", "training.batch_size=32", "evaluation.by=[sex, site, age]")
+RECIPE = ("inputs.size=64", "training.epochs=40", "training.batch_size=32", "evaluation.by=[sex, site, age]")
 """Settings of the demo, chosen for two cores and a few minutes."""
 
 

@@ -15,7 +15,8 @@ from suwen.core.files import write_json
 from suwen.core.model import Model
 from suwen.core.registry import READERS
 from suwen.core.run import Run, load
-from suwen.evaluation.report import ReportContent, write_report
+from suwen.evaluation.outcome import Outcome
+from suwen.evaluation.report import Example, ReportContent, write_report
 from suwen.evaluation.summarise import summarise
 from suwen.verbs.finetune import counts_of, versions
 from suwen.verbs.judge import judge
@@ -86,26 +87,33 @@ def evaluate(
     }
     if out is not None:
         write_json(Path(out) / "metrics.json", metrics)
-        content = ReportContent(
-            title=f"{model.name} on {Path(data).name}",
-            task=model.task.name,
-            model=model.name,
-            metrics=metrics,
-            outcomes={name: outcome},
-            baselines={},
-            history=[],
-            data_check={"tables": [], "warnings": [], "leaks": leaks},
-            recipe_yaml="",
-            versions=metrics["versions"],
-            examples=examples(model, dataset, rows, outcome),
-            notes=[],
-            simulated=hospital_of(data) is not None,
-            headline=model.task.metric,
-            temperature=model.calibration.temperature,
-        )
-        write_report(Path(out) / "report.html", content)
+        shown = examples(model, dataset, rows, outcome)
+        write_report(Path(out) / "report.html", _content(model, data, metrics, {name: outcome}, leaks, shown))
     _say(console, metrics, name, out)
     return metrics
+
+
+def _content(
+    model: Model,
+    data: str | Path,
+    metrics: dict[str, Any],
+    outcomes: dict[str, Outcome],
+    leaks: list[str],
+    shown: list[Example],
+) -> ReportContent:
+    return ReportContent(
+        title=f"{model.name} on {Path(data).name}",
+        task=model.task.name,
+        model=model.name,
+        metrics=metrics,
+        outcomes=outcomes,
+        data_check={"tables": [], "warnings": [], "leaks": leaks},
+        versions=metrics["versions"],
+        examples=shown,
+        simulated=hospital_of(data) is not None,
+        headline=model.task.metric,
+        temperature=model.calibration.temperature,
+    )
 
 
 def _rows(dataset: Dataset, split: str | None) -> np.ndarray:
