@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.memory import MIB, Peaks, memory, phase_of, read_status, watch_memory
+from benchmarks.memory import MIB, Peaks, growth, memory, phase_of, read_status, watch_memory
 from benchmarks.results import read_result
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads /proc of Linux")
@@ -31,6 +31,12 @@ def test_the_processes_own_memory_and_mapped_files_are_told_apart(tmp_path: Path
     held = peaks_of("b = bytearray(b'x') * (64 * 1024 * 1024)", tmp_path)
     assert held.anonymous["read"] > 64 * MIB > mapped.anonymous["read"]
     assert mapped.mapped["read"] > 64 * MIB > held.mapped["read"]
+
+
+def test_growth_in_one_phase_is_not_hidden_by_a_higher_peak_in_another() -> None:
+    few = {"read": 500, "train": 900, "judge": 700, "report": 700}
+    many = {"read": 800, "train": 910, "judge": 700, "report": 690}
+    assert growth(few, many) == ("read", 300)
 
 
 def test_a_process_that_has_ended_has_no_memory() -> None:

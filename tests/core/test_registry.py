@@ -9,18 +9,21 @@ import pytest
 from suwen.core.errors import NameUnknown, SuwenError
 from suwen.core.registry import ENCODERS, TASKS, Registry
 
+PACKAGES = {
+    "first": "[orchard.fruits]\napple = first_fruit:APPLE\n",
+    "second": "[orchard.fruits]\napple = second_fruit:APPLE\npear = second_fruit:PEAR\n",
+    "usurper": "[suwen.encoders]\ntimm = a_usurper:TIMM\n",
+}
+
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two installed packages that both offer the fruit "apple"; only the second one's module exists."""
-    for package, rows in (
-        ("first", "apple = first_fruit:APPLE\n"),
-        ("second", "apple = second_fruit:APPLE\npear = second_fruit:PEAR\n"),
-    ):
+    """Installed packages: two offer the fruit "apple", and one an encoder that suwen has itself."""
+    for package, rows in PACKAGES.items():
         folder = tmp_path / f"{package}-1.0.dist-info"
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        (folder / "entry_points.txt").write_text(f"[orchard.fruits]\n{rows}")
+        (folder / "entry_points.txt").write_text(rows)
     (tmp_path / "second_fruit.py").write_text("PEAR = 'a ripe pear'\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
@@ -74,6 +77,11 @@ def test_adding_a_name_twice_warns_and_replaces() -> None:
     with pytest.warns(UserWarning, match="'plum' was there already"):
         registry.add("plum", 2)
     assert registry["plum"] == 2 and registry.names() == ["plum"]
+
+
+def test_no_package_takes_the_place_of_suwens_own(packages: Path) -> None:
+    with pytest.warns(UserWarning, match="a_usurper:TIMM is ignored"):
+        assert Registry("encoder", "suwen.encoders")["timm"] is ENCODERS["timm"]
 
 
 def test_suwens_own_rows_come_in_by_the_same_door() -> None:

@@ -31,7 +31,10 @@ class Registry:
     @cached_property
     def _points(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
-        for point in entry_points(group=self.group):
+        # the order on disk is chance; suwen's own rows come first, so that no package takes their place unseen
+        for point in sorted(
+            entry_points(group=self.group), key=lambda row: (not row.value.startswith("suwen."), row.value)
+        ):
             if point.name in found and found[point.name].value != point.value:
                 warnings.warn(
                     f"two packages offer the {self.kind} {point.name!r}: {found[point.name].value} is kept, "
