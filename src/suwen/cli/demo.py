@@ -11,7 +11,7 @@ from suwen.core.registry import VERBS
 
 def demo(
     out: Annotated[str, typer.Option(help="Folder for the hospital and the Run.")] = "demo",
-    patients: Annotated[int, typer.Option(min=50, help="How many patients to simulate.")] = 1200,
+    patients: Annotated[int, typer.Option(min=50, help="How many patients to simulate.")] = 1000,
     seed: Annotated[int, typer.Option(min=0)] = 7,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
 ) -> None:

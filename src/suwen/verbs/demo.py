@@ -14,11 +14,17 @@ from suwen.verbs.explain import explain
 from suwen.verbs.finetune import finetune
 from suwen.verbs.predict import predict
 
-RECIPE = ("inputs.size=64", "training.epochs=40", "training.batch_size=32", "evaluation.by=[sex, site, age]")
+RECIPE = (
+    "inputs.size=64",
+    "training.epochs=28",
+    "training.batch_size=32",
+    "training.learning_rate=2e-3",
+    "evaluation.by=[sex, site, age]",
+)
 """Settings of the demo, chosen for two cores and a few minutes."""
 
 
-def demo(*, out: str | Path = "demo", patients: int = 1200, seed: int = 7, quiet: bool = False) -> Run:
+def demo(*, out: str | Path = "demo", patients: int = 1000, seed: int = 7, quiet: bool = False) -> Run:
     """Simulate a hospital, fine-tune on its chest films, evaluate, explain one film, and write the report.
 
     Args:
