@@ -20,7 +20,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, json: bool = False, title: s
 
     table = Table(title=title, title_justify="left")
     for name in rows[0] if rows else ():
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     Console().print(table)
