@@ -10,7 +10,7 @@ from PIL import Image
 
 import suwen
 
-TINY = ("training.epochs=6", "training.batch_size=16", "training.learning_rate=3e-3", "evaluation.resamples=50")
+TINY = ("training.epochs=12", "training.batch_size=16", "training.learning_rate=3e-3", "evaluation.resamples=50")
 
 
 def film(rng: np.random.Generator, *, disc: bool, side: int = 32) -> np.ndarray:

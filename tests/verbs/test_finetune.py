@@ -101,9 +101,9 @@ def test_a_stopped_training_goes_on_to_the_same_weights(run: Path, tmp_path: Pat
         command, env=os.environ | {"COLUMNS": "200"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 120
-    while not (out / "log.jsonl").is_file() or len((out / "log.jsonl").read_text().splitlines()) < 2:
+    while not (out / "log.jsonl").is_file() or len((out / "log.jsonl").read_text().splitlines()) < 1:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
-        time.sleep(0.02)
+        time.sleep(0.005)
     process.send_signal(sign)
     _, said = process.communicate(timeout=60)
     assert not (out / "model.json").is_file()
@@ -113,7 +113,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(run: Path, tmp_path: Pat
     whole, resumed = load_file(run / "model.safetensors"), load_file(out / "model.safetensors")
     assert all(np.array_equal(whole[key], resumed[key]) for key in whole)
     epochs = [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()]
-    assert epochs == [1, 2, 3, 4, 5, 6]
+    assert epochs == list(range(1, 13))
 
 
 def test_settings_override_one_another_in_the_stated_order(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def make_optimizer(
         return torch.optim.SGD(
             rows, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
         )
-    return torch.optim.AdamW(rows, lr=settings.learning_rate, betas=(settings.momentum, 0.999), fused=True)
+    return torch.optim.AdamW(rows, lr=settings.learning_rate, betas=(settings.momentum, 0.999))
 
 
 def make_rate(settings: TrainingSettings, steps_per_epoch: int) -> Rate:
