@@ -212,9 +212,11 @@ def test_another_split_of_the_same_files_decodes_nothing(
     make_folders: Any, cache: Path, no_decoding: Callable[[], None]
 ) -> None:
     samples = read_images(make_folders({"a": 10, "b": 10}))
-    build(assign_splits(samples, seed=0, cache=cache), SMALL, cache=cache)
+    first = build(assign_splits(samples, seed=0, cache=cache), SMALL, cache=cache)
     no_decoding()
-    build(assign_splits(samples, seed=1, cache=cache), SMALL, cache=cache)
+    second = build(assign_splits(samples, seed=1, cache=cache), SMALL, cache=cache)
+    assert second.splits.tolist() != first.splits.tolist()
+    assert np.array_equal(second.pixels, first.pixels)
 
 
 def test_only_new_and_changed_files_are_decoded(
