@@ -16,3 +16,54 @@ IMAGE_CLASSIFICATION = Task(
     baselines=("majority", "logistic-pixels"),
     recipe={"head": {"options": {"label_smoothing": 0.05}}, "training": {"steps": 450, "average": 0.99}},
 )
+
+_VIEWS = {
+    "crop": {"away": 0.6},
+    "affine": {"rotate": 10, "shift": 0.0, "scale": 0.0, "stretch": 0.1, "shear": 5},
+    "intensity": {"brightness": 0.1, "contrast": 0.4, "gamma": 0.4},
+    "sharpness": {"blur": 1.0, "sharpen": 1.0},
+    "noise": {"level": 0.05},
+}
+"""How two views of one film may differ and still show the same patient: another framing, exposure, detector."""
+
+IMAGE_CONTRASTIVE = Task(
+    name="image-contrastive",
+    summary="pretraining: two views of one image attract, others repel (SimCLR)",
+    reader="images",
+    encoder="suwen:resnet18-narrow",
+    head="embed",
+    metric="auroc",
+    module="suwen.learn.objectives.contrastive:Contrastive",
+    augment="suwen.learn.views:TwoViews",
+    labelled=False,
+    recipe={"augment": _VIEWS, "training": {"steps": 2000, "batch_size": 128, "keep": "last", "warmup": 2.0}},
+)
+
+IMAGE_SELF_DISTILLATION = Task(
+    name="image-self-distillation",
+    summary="pretraining: a student guesses what its teacher says of another view (DINO)",
+    reader="images",
+    encoder="suwen:resnet18-narrow",
+    head="embed",
+    metric="auroc",
+    module="suwen.learn.objectives.self_distillation:SelfDistillation",
+    augment="suwen.learn.views:FourViews",
+    labelled=False,
+    recipe={"augment": _VIEWS, "training": {"steps": 2000, "batch_size": 64, "keep": "last", "warmup": 2.0}},
+)
+
+IMAGE_MASKED = Task(
+    name="image-masked",
+    summary="pretraining: hidden patches are told from the visible ones (MAE)",
+    reader="images",
+    encoder="suwen:vit-narrow",
+    head="embed",
+    metric="auroc",
+    module="suwen.learn.objectives.masked_patches:MaskedPatches",
+    augment="suwen.learn.augment:ImageAugment",
+    labelled=False,
+    recipe={
+        "augment": {"crop": {"away": 0.5}},
+        "training": {"steps": 4000, "batch_size": 128, "keep": "last", "warmup": 5.0},
+    },
+)

@@ -66,8 +66,8 @@ class DataCheck(Protocol):
 class Reader(Protocol):
     """One kind of data: files → Samples → a Dataset, and the check that runs first. A row of ``suwen.readers``."""
 
-    def read(self, source: str | Path) -> list[Sample]:
-        """All Samples below `source`, not yet decoded."""
+    def read(self, source: str | Path, *, labelled: bool = True) -> list[Sample]:
+        """All Samples below `source`, not yet decoded; `labelled` refuses those that lack a target."""
         ...
 
     def preprocess(self, samples: list[Sample], settings: dict[str, Any]) -> Preprocess:
@@ -87,6 +87,6 @@ class Reader(Protocol):
         """Split (unless `fractions` is None) and decode once into memory-mapped columns."""
         ...
 
-    def check(self, dataset: Dataset, *, allow_leak: bool = False) -> DataCheck:
-        """Look at the whole before anything is trained. Raises `DataError` or `LeakError`."""
+    def check(self, dataset: Dataset, *, allow_leak: bool = False, labelled: bool = True) -> DataCheck:
+        """Look at the whole before anything is trained, from labels or without. Raises `DataError` or `LeakError`."""
         ...

@@ -46,6 +46,10 @@ class DataSettings(Settings):
     val: float = Field(default=0.15, ge=0, le=1)
     test: float = Field(default=0.15, ge=0, le=1)
     labels: tuple[str, ...] | None = Field(default=None, description="order of the labels; None sorts them")
+    probe: str | None = Field(
+        default=None,
+        description="labelled data to judge features on while pretraining; None: the source itself",
+    )
     skip_bad: bool = Field(default=False, description="count unreadable files instead of stopping at them")
     allow_leak: bool = Field(
         default=False, description="go on although the test split leaks; the report says so at its top"
@@ -127,6 +131,9 @@ class Recipe(Settings):
     )
     encoder: EncoderSettings = EncoderSettings()
     head: HeadSettings = HeadSettings()
+    objective: dict[str, Any] = Field(
+        default_factory=dict, description="settings of what is minimised, beyond the head's loss: see the task's module"
+    )
     training: TrainingSettings = TrainingSettings()
     augment: dict[str, dict[str, Any]] | None = Field(
         default=None,

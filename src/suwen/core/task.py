@@ -56,6 +56,7 @@ class Task:
         module: ``"package.module:Class"`` of the TaskModule, called with ``(encoder, head, recipe)``.
         augment: ``"package.module:Class"`` of the random transforms its inputs allow, or None.
         baselines: names of what is printed beside the model.
+        labelled: whether it learns from labels; an objective that does not is started by ``suwen pretrain``.
         recipe: settings that differ from the general defaults.
     """
 
@@ -69,6 +70,7 @@ class Task:
     module: str = "suwen.learn.supervised:Supervised"
     augment: str | None = None
     baselines: tuple[str, ...] = ()
+    labelled: bool = True
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def bind(self, encoder: Encoder, head: Head, recipe: Recipe) -> nn.Module:

@@ -22,6 +22,8 @@ from suwen.data.duplicates import NearPairs, exact_groups, near_pairs
 FEW = 10
 """A class with fewer training images than this gets a warning."""
 
+BLANKS_AT_A_TIME = 1024
+
 SHOWN = 5
 """Examples named in one line."""
 
@@ -72,7 +74,7 @@ class DataCheck:
         return Group(*parts)
 
 
-def check(dataset: Dataset, *, allow_leak: bool = False) -> DataCheck:
+def check(dataset: Dataset, *, allow_leak: bool = False, labelled: bool = True) -> DataCheck:
     """Look at the whole data set.
 
     A class that cannot be learnt or a leak is an error. A leak is a picture of the test split that another split
@@ -82,10 +84,12 @@ def check(dataset: Dataset, *, allow_leak: bool = False) -> DataCheck:
     Args:
         dataset: as built; where it has no train split (an evaluation set), classes are only counted.
         allow_leak: list leaks in `DataCheck.leaks` instead of raising.
+        labelled: whether classes are to be learnt; False asks instead for different pictures to learn from.
 
     Raises:
         LeakError: a leak that is not allowed.
-        DataError: no label, one class only, or a class that train lacks.
+        DataError: no label, one class only, or a class that train lacks; or, without labels, one picture only or
+            pictures of one shade only.
     """
     groups = exact_groups(dataset)
     near = near_pairs(dataset, groups)
@@ -96,23 +100,29 @@ def check(dataset: Dataset, *, allow_leak: bool = False) -> DataCheck:
     if dataset.skipped:
         rows: list[list[str | int]] = [[id, reason] for id, reason in dataset.skipped]
         seen.tables.append(Table(f"Skipped: {len(rows)} that cannot be decoded", ["input", "reason"], rows))
-    seen.errors = _class_errors(dataset)
+    blank = blank_rows(dataset)
+    seen.errors = _class_errors(dataset) if labelled else _variety_errors(dataset, groups, blank)
     seen.warnings = [
-        *_class_warnings(dataset),
+        *(_class_warnings(dataset) if labelled else []),
         *_picture_warnings(dataset),
+        *_blank_warnings(dataset, blank),
         *_repeat_warnings(dataset, groups, near),
     ]
     seen.leaks = [*_shared_with_test(dataset, groups), *_shared_subjects(dataset)]
-    _raise(seen, allow_leak)
+    _raise(seen, allow_leak, labelled)
     return seen
 
 
-def _raise(seen: DataCheck, allow_leak: bool) -> None:
+def _raise(seen: DataCheck, allow_leak: bool, labelled: bool) -> None:
     if seen.errors:
         raise DataError(
             "; ".join(seen.errors),
-            why="a class is learnt from at least two classes, each with labelled images in train",
-            fix="check the class folders or the label column, and how the images are split",
+            why="a class is learnt from at least two classes, each with labelled images in train"
+            if labelled
+            else "without labels, what is learnt is how pictures differ",
+            fix="check the class folders or the label column, and how the images are split"
+            if labelled
+            else "look at the files: were they all exported from one film, or exported empty?",
         )
     if seen.leaks and not allow_leak:
         raise LeakError(
@@ -210,6 +220,34 @@ def _class_errors(dataset: Dataset) -> list[str]:
         if unseen:
             errors.append(f"{split} has images of the class {', '.join(map(repr, unseen))}, and train has none")
     return errors
+
+
+def _variety_errors(dataset: Dataset, groups: np.ndarray, blank: np.ndarray) -> list[str]:
+    """What forbids learning without labels."""
+    train = dataset.splits == "train"
+    if not train.any():
+        return []
+    if blank[train].all():
+        return [f"all {train.sum()} pictures in train are of one shade each, with nothing to see in them"]
+    if len(np.unique(groups[train])) < 2:
+        return [f"all {train.sum()} pictures in train are the same, {_named(dataset, np.flatnonzero(train))}"]
+    return []
+
+
+def blank_rows(dataset: Dataset) -> np.ndarray:
+    """bool (N,): pictures of one shade, such as all black."""
+    found = np.zeros(len(dataset), bool)
+    for start in range(0, len(dataset), BLANKS_AT_A_TIME):
+        pixels = dataset.pixels[start : start + BLANKS_AT_A_TIME].reshape(-1, dataset.pixels[0].size)
+        found[start : start + len(pixels)] = pixels.min(1) == pixels.max(1)
+    return found
+
+
+def _blank_warnings(dataset: Dataset, blank: np.ndarray) -> list[str]:
+    rows = np.flatnonzero(blank)
+    return [f"{len(rows)} pictures are of one shade, with nothing to see in them: {_named(dataset, rows)}"] * bool(
+        len(rows)
+    )
 
 
 def _class_warnings(dataset: Dataset) -> list[str]:

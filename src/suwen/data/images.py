@@ -55,9 +55,9 @@ class ImageReader:
             samples = assign_splits(samples, seed=seed, fractions=fractions)
         return build(samples, preprocess, labels=labels, skip_bad=skip_bad)
 
-    def check(self, dataset: Dataset, *, allow_leak: bool = False) -> DataCheck:
+    def check(self, dataset: Dataset, *, allow_leak: bool = False, labelled: bool = True) -> DataCheck:
         """See `suwen.data.check.check`."""
-        return check(dataset, allow_leak=allow_leak)
+        return check(dataset, allow_leak=allow_leak, labelled=labelled)
 
 
 IMAGES = ImageReader()

@@ -9,6 +9,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from timm.models import group_parameters
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from suwen.core.errors import NameUnknown, RecipeError
@@ -26,7 +27,8 @@ class TimmEncoder(nn.Module):
 
     Inputs are images ``(B, C, H, W)``: uint8 in [0, 255] or float in [0, 1]; they are normalised here.
     `Features.pooled` is timm's ``forward_head(…, pre_logits=True)``; `tokens` and `maps` are given where the
-    architecture has them.
+    architecture has them. `grid` and `patch` are the rows and columns of patches of a plain vision transformer and
+    their size in pixels, None for other networks.
 
     Args:
         name: a timm model name, ``"resnet18"``, ``"vit_small_patch14_dinov2"``.
@@ -50,6 +52,8 @@ class TimmEncoder(nn.Module):
     model: Any
     mean: Tensor
     std: Tensor
+    grid: tuple[int, int] | None
+    patch: tuple[int, int] | None
 
     def __init__(
         self,
@@ -81,11 +85,12 @@ class TimmEncoder(nn.Module):
         self.register_buffer("std", std)
         shape = self._try(channels, size)
         self.width = shape.pooled.shape[1]
+        self.grid, self.patch = _patches(self.model)
         self.map_widths = tuple(grid.shape[1] for grid in shape.maps or ())
 
     def forward(self, images: Tensor) -> Features:
         """``(B, C, H, W)`` → `Features`."""
-        x = self._prepare(images)
+        x = self.prepare(images)
         maps: tuple[Tensor, ...] | None = None
         if self._wants_maps:
             last, grids = self.model.forward_intermediates(x)
@@ -97,6 +102,18 @@ class TimmEncoder(nn.Module):
         if maps is None and last.ndim == 4:
             maps = (self._grid(last),)
         return Features(pooled=pooled, tokens=tokens, maps=maps)
+
+    def tokenize(self, prepared: Tensor) -> Tensor:
+        """``(B, C, H, W)`` prepared images → ``(B, N, D)`` patches with their positions; see `grid`."""
+        placed: Tensor = self.model._pos_embed(self.model.patch_embed(prepared))
+        return placed[:, self.model.num_prefix_tokens :]
+
+    def contextualise(self, tokens: Tensor) -> Tensor:
+        """``(B, n, D)`` some of the patches → the same after all layers, as if the others were not there."""
+        prefix = _prefix(self.model).expand(len(tokens), -1, -1).to(tokens.dtype)
+        x = self.model.norm_pre(torch.cat([prefix, tokens], 1))
+        seen: Tensor = self.model.norm(self.model.blocks(x))
+        return seen[:, self.model.num_prefix_tokens :]
 
     def depths(self) -> dict[str, int]:
         """Parameter name → block number from the input, by timm's own grouping."""
@@ -129,7 +146,8 @@ class TimmEncoder(nn.Module):
         finally:
             self.train()
 
-    def _prepare(self, images: Tensor) -> Tensor:
+    def prepare(self, images: Tensor) -> Tensor:
+        """Images as the network reads them: in [0, 1], normalised, resized."""
         x = images.float().div(255) if images.dtype == torch.uint8 else images
         if self._normalise == "image":
             deviation, mean = torch.std_mean(x, dim=(1, 2, 3), keepdim=True)
@@ -143,6 +161,22 @@ class TimmEncoder(nn.Module):
     def _grid(self, last: Tensor) -> Tensor:
         """(B, C, H, W), also from the models that put channels last."""
         return last.permute(0, 3, 1, 2) if getattr(self.model, "output_fmt", "NCHW") == "NHWC" else last
+
+
+def _patches(model: nn.Module) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """Grid and size of the patches of a plain vision transformer, None for other networks."""
+    if not isinstance(model, VisionTransformer):
+        return None, None
+    return tuple(model.patch_embed.grid_size), tuple(model.patch_embed.patch_size)
+
+
+def _prefix(model: Any) -> Tensor:
+    """``(1, n, D)`` class and register tokens, with their positions where they have some."""
+    tokens = [token for token in (model.cls_token, model.reg_token) if token is not None]
+    if not tokens:
+        return torch.zeros(1, 0, model.embed_dim, device=next(model.parameters()).device)
+    prefix = torch.cat(tokens, 1)
+    return prefix if model.no_embed_class else prefix + model.pos_embed[:, : prefix.shape[1]]
 
 
 def _known(name: str) -> None:

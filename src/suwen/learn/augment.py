@@ -87,6 +87,26 @@ def _affine(images: Tensor, d: Draws) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
+def _draw_crop(n: int, s: dict[str, float], g: Generator) -> Draws:
+    area, ratio = _uniform(n, 1 - s["away"], 1, g), _uniform(n, -s["aspect"], s["aspect"], g).exp().sqrt()
+    width, height = (area.sqrt() * ratio).clamp(max=1), (area.sqrt() / ratio).clamp(max=1)
+    return {
+        "width": width,
+        "height": height,
+        "x": (1 - width) * _uniform(n, -1, 1, g),
+        "y": (1 - height) * _uniform(n, -1, 1, g),
+    }
+
+
+def _crop(images: Tensor, d: Draws) -> Tensor:
+    """A part of the image enlarged to the whole (Szegedy et al. 2015, section 6), in one bilinear resampling."""
+    zero = torch.zeros_like(d["x"])
+    first, second = torch.stack([d["width"], zero, d["x"]], 1), torch.stack([zero, d["height"], d["y"]], 1)
+    theta = torch.stack([first, second], 1).to(images.device, images.dtype)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
 def _draw_intensity(n: int, s: dict[str, float], g: Generator) -> Draws:
     return {
         "brightness": _uniform(n, -s["brightness"], s["brightness"], g),
@@ -188,6 +208,7 @@ def _beta(n: int, alpha: float, g: Generator) -> Tensor:
 
 TRANSFORMS: dict[str, Transform] = {
     "flip": Transform({"horizontal": 0.5, "vertical": 0.0}, _draw_flip, _flip, most={"horizontal": 1, "vertical": 1}),
+    "crop": Transform({"away": 0.6, "aspect": 0.28}, _draw_crop, _crop, most={"away": 0.99}),
     "affine": Transform(
         {"rotate": 10, "shift": 0.06, "scale": 0.12, "stretch": 0.0, "shear": 0.0},
         _draw_affine,
@@ -204,7 +225,8 @@ TRANSFORMS: dict[str, Transform] = {
     "cutmix": Transform({"alpha": 1.0, "p": 0.5}, _draw_cutmix, _cutmix, kept=_uncut, most={"p": 1}),
 }
 """Name → transform; units: degrees (rotate, shear), shares of the side (shift, erase side), of the range (brightness,
-noise level), natural-log factors (scale is a share; contrast, gamma, stretch)."""
+noise level), of the area (crop: the most that is cut away), natural-log factors (scale is a share; contrast, gamma,
+stretch, crop aspect)."""
 
 DEFAULT: dict[str, dict[str, float]] = {
     "affine": {"rotate": 10, "shift": 0.08, "scale": 0.2, "stretch": 0.1, "shear": 5},

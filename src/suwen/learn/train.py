@@ -27,10 +27,13 @@ from suwen.learn.log import Log
 from suwen.learn.optimizer import make_optimizer, make_rate
 from suwen.learn.progress import Progress
 from suwen.learn.randomness import derive
-from suwen.learn.watch import Watch
+from suwen.learn.watch import Evaluate, Watch
 
 Score = Callable[[Model, np.ndarray, np.ndarray], dict[str, float]]
 """(model, logits, row numbers) → figures on these rows, with ``"score"`` to be raised."""
+
+Probe = Callable[[Model], dict[str, float]]
+"""The model in evaluation mode → figures, with ``"score"`` to be raised: where there are no answers to judge."""
 
 _WEIGHTS = 3  # stream of randomness: initial weights
 
@@ -44,6 +47,18 @@ class Trained:
     precision: str
     device: str
 
+    def to_json(self) -> dict[str, Any]:
+        """``training`` of ``metrics.json``."""
+        progress = self.progress
+        return {
+            "seconds": round(progress.seconds, 2),
+            "samples_per_second": round(progress.samples / max(progress.seconds, 1e-9), 1),
+            "epochs": progress.epoch,
+            "best_epoch": progress.best_epoch,
+            "device": self.device,
+            "precision": self.precision,
+        }
+
 
 def train(
     task: Task,
@@ -51,6 +66,7 @@ def train(
     recipe: Recipe,
     *,
     score: Score | None = None,
+    probe: Probe | None = None,
     folder: Path | None = None,
     logs: Sequence[Log] = (),
 ) -> Trained:
@@ -61,6 +77,7 @@ def train(
         dataset: decoded and split.
         recipe: every setting.
         score: judges validation logits; None keeps the last weights.
+        probe: looks at the model itself instead.
         folder: for checkpoints; an existing one is gone on from.
         logs: told each step and epoch.
     """
@@ -87,13 +104,12 @@ def train(
         channels_last=settings.channels_last,
     )
     rate = make_rate(settings, -(-len(batches) // settings.accumulate))
-    val = dataset.where("val")
     watch = Watch(
         module,
         optimizer,
         settings,
         folder=folder,
-        evaluate=_evaluator(model, dataset, val, score, fabric.autocast) if score is not None and len(val) else None,
+        evaluate=_evaluator(model, dataset, score, probe, fabric.autocast),
         average=Average(module.to(fabric.device), settings.average) if settings.average else None,
         logs=logs,
         name_rows=lambda numbers: [str(name) for name in dataset.ids[numbers]],
@@ -148,9 +164,17 @@ def _depths(encoder: Encoder) -> dict[str, int]:
 
 
 def _evaluator(
-    model: Model, dataset: Dataset, rows: np.ndarray, score: Score, autocast: Callable[[], Any]
-) -> Callable[[nn.Module], dict[str, float]]:
-    """Loss and scores on validation, without test-time views, in the training's precision."""
+    model: Model, dataset: Dataset, score: Score | None, probe: Probe | None, autocast: Callable[[], Any]
+) -> Evaluate | None:
+    """What is looked at after an epoch, in the training's precision; None where there is nothing to look at.
+
+    With a score: loss and scores on validation, without test-time views.
+    """
+    rows = dataset.where("val")
+    if probe is not None:
+        return lambda module: _probed(model, module, probe, autocast)
+    if score is None or not len(rows):
+        return None
 
     def evaluate(module: nn.Module) -> dict[str, float]:
         with evaluating([module]), torch.inference_mode(), autocast():
@@ -161,3 +185,8 @@ def _evaluator(
         return {"loss": loss, **score(model, logits, rows)}
 
     return evaluate
+
+
+def _probed(model: Model, module: nn.Module, probe: Probe, autocast: Callable[[], Any]) -> dict[str, float]:
+    with evaluating([module]), torch.inference_mode(), autocast():
+        return probe(model)

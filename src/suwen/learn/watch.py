@@ -20,7 +20,7 @@ from suwen.learn.log import Log
 from suwen.learn.progress import Progress
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
-"""The module in evaluation mode → figures; ``"score"`` is raised, ties are broken by a lower ``"loss"``."""
+"""The module in evaluation mode → figures; ``"score"`` is raised, ties are broken by a lower ``"loss"``, if given."""
 
 
 class Watch:
@@ -174,7 +174,7 @@ class Watch:
             own = {key: value.clone() for key, value in self.module.state_dict().items()}
             self.module.load_state_dict(self.average.weights)
         figures = dict(self.evaluate(self.module))
-        score = [figures.pop("score"), -figures["loss"]]
+        score = [figures.pop("score"), -figures.get("loss", 0.0)]
         if progress.best is None or score > progress.best or any(math.isnan(value) for value in progress.best):
             progress.best, progress.best_epoch, progress.since_best = score, progress.epoch + 1, 0
             self.best_weights = {key: value.detach().clone() for key, value in self.module.state_dict().items()}

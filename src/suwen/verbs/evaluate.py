@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from suwen.core.dataset import Dataset
-from suwen.core.errors import DataError, LeakError
+from suwen.core.errors import DataError
 from suwen.core.files import write_json
 from suwen.core.model import Model
 from suwen.core.registry import READERS
@@ -18,9 +18,10 @@ from suwen.core.run import Run, load
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.report import Example, ReportContent, write_report
 from suwen.evaluation.summarise import summarise
-from suwen.verbs.finetune import counts_of, versions
 from suwen.verbs.judge import judge
 from suwen.verbs.reporting import examples, hospital_of
+from suwen.verbs.seen import seen_before
+from suwen.verbs.work import counts_of, versions
 
 
 def evaluate(
@@ -64,7 +65,7 @@ def evaluate(
         samples, model.preprocess, seed=seed, labels=model.head.labels, fractions=None, skip_bad=skip_bad
     )
     rows = _rows(dataset, split)
-    leaks = _seen(None if isinstance(run, Model) else Run(run), dataset, rows, allow_leak)
+    leaks = seen_before(None if isinstance(run, Model) else Run(run), dataset, rows, allow_leak=allow_leak)
     outcome = judge(model, dataset, rows)
     figures = summarise(
         outcome,
@@ -124,27 +125,6 @@ def _rows(dataset: Dataset, split: str | None) -> np.ndarray:
         raise DataError(f"no samples in the split {split!r}", why="nothing to judge", fix="leave out --split")
     targets = np.asarray(dataset.targets)
     return np.flatnonzero(targets >= 0) if targets.ndim == 1 else np.arange(len(dataset))
-
-
-def _seen(run: Run | None, dataset: Dataset, rows: np.ndarray, allow_leak: bool) -> list[str]:
-    """What of these rows the Run was trained or chosen on."""
-    if run is None or not run.seen.is_file():
-        return []
-    from safetensors.numpy import load_file
-
-    used = load_file(run.seen)["digests"].view(np.uint64)
-    digests = getattr(dataset, "digests", np.zeros(0, str))[rows]
-    here = np.array([int(str(digest)[:16], 16) for digest in digests], np.uint64)
-    again = np.flatnonzero(np.isin(here, used))
-    if not len(again):
-        return []
-    names = ", ".join(str(name) for name in dataset.ids[rows[again[:5]]])
-    seen = f"{len(again)} of {len(rows)} images were used to train or choose this Run: {names}"
-    if not allow_leak:
-        raise LeakError(
-            seen, why="figures on them say nothing about new patients", fix="--split test, other data, or --allow-leak"
-        )
-    return [seen]
 
 
 def _say(console: Console, metrics: dict[str, Any], split: str, out: str | Path | None) -> None:

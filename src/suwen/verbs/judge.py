@@ -29,6 +29,11 @@ DOMAIN_ROWS = 4096
 def outcome_of(model: Model, dataset: Dataset, rows: np.ndarray, logits: np.ndarray) -> Outcome:
     """What was true and what the model says of some rows."""
     probabilities = model.head.probabilities(torch.from_numpy(logits).double(), model.calibration).numpy()
+    return outcome_from(dataset, rows, probabilities, positive=getattr(model.head, "positive", -1))
+
+
+def outcome_from(dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray, *, positive: int = -1) -> Outcome:
+    """What was true and what was said, ``(n, K)``, of some rows."""
     return Outcome(
         ids=dataset.ids[rows],
         subjects=dataset.subjects[rows],
@@ -36,7 +41,7 @@ def outcome_of(model: Model, dataset: Dataset, rows: np.ndarray, logits: np.ndar
         probabilities=probabilities,
         labels=tuple(dataset.labels),
         metadata=dataset.metadata.iloc[rows].reset_index(drop=True),
-        positive=getattr(model.head, "positive", -1),
+        positive=positive,
     )
 
 

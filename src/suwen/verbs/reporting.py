@@ -75,6 +75,12 @@ def notes_of(model: Model, recipe: Recipe) -> list[str]:
     notes = [model.card["licence_warning"]] if model.card.get("licence_warning") else []
     if recipe.encoder.weights is None and not recipe.encoder.name.startswith("run:"):
         notes.append("The encoder started from random weights; pretrained ones usually need fewer labels.")
+    if not model.task.labelled:
+        notes.append(
+            "This encoder was pretrained without labels. The figures are those of a linear classifier on its frozen "
+            "features, learned from the labelled training images and judged on validation; 'untrained' is the same on "
+            "the encoder as it was before. Test images were not looked at."
+        )
     return notes
 
 

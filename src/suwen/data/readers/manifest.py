@@ -29,7 +29,8 @@ def read_manifest(csv: Path, *, labelled: bool = True, cache: Path | None = None
 
     Args:
         csv: the manifest, in UTF-8.
-        labelled: refuse a manifest without labels; False takes its rows as unlabelled.
+        labelled: refuse a manifest without labels; False takes rows without one as unlabelled. (In a multi-label set
+            none of the labels is always written ``|``: a blank there could mean either.)
 
     Raises:
         DataError: columns are missing; files are absent or listed twice; labels or splits are blank or unknown.
@@ -49,7 +50,7 @@ def read_manifest(csv: Path, *, labelled: bool = True, cache: Path | None = None
     )
     absent = pd.Series([not file.is_file() for file in files])
     _refuse(table, absent, csv, "path", "there is no such file", f"paths are relative to {csv.parent}")
-    targets, splits = _targets(table, csv), _splits(table, csv)
+    targets, splits = _targets(table, csv, labelled), _splits(table, csv)
     headers = read_headers(files, cache=cache)
     return [_sample(*parts) for parts in zip(files, headers, table.to_dict("records"), targets, splits, strict=True)]
 
@@ -96,19 +97,22 @@ def _refuse(table: pd.DataFrame, bad: pd.Series, csv: Path, column: str, why: st
     raise DataError(f"{csv}, column {column!r}: {rows}{more}", why=why, fix=fix)
 
 
-def _targets(table: pd.DataFrame, csv: Path) -> list[Any]:
+def _targets(table: pd.DataFrame, csv: Path, labelled: bool) -> list[Any]:
     if "label" not in table.columns:
         return [None] * len(table)
-    labels = table["label"]
+    labels, blank = table["label"], table["label"].map(_blank)
+    several = labels.str.contains("|", regex=False).any()
+    if not labelled and not several:
+        return [None if missing else label for label, missing in zip(labels, blank, strict=True)]
     _refuse(
         table,
-        labels.map(_blank),
+        blank,
         csv,
         "label",
         "the label is missing",
         "fill them in or remove the rows; in a multi-label set none of the labels is written |",
     )
-    if not labels.str.contains("|", regex=False).any():
+    if not several:
         return labels.tolist()
     return [tuple(part.strip() for part in text.split("|") if part.strip()) for text in labels]
 

@@ -78,7 +78,7 @@ class PulseCheck:
 class PulseReader:
     """How waves come in (a `suwen.core.dataset.Reader`)."""
 
-    def read(self, source: str | Path) -> list[Sample]:
+    def read(self, source: str | Path, *, labelled: bool = True) -> list[Sample]:
         """One Sample a wave."""
         with np.load(source, allow_pickle=False) as file:
             rows = zip(file["waves"], file["rates"], file["subjects"], file["splits"], strict=True)
@@ -102,7 +102,7 @@ class PulseReader:
             preprocess=preprocess,
         )
 
-    def check(self, dataset: Pulses, *, allow_leak: bool = False) -> PulseCheck:
+    def check(self, dataset: Pulses, *, allow_leak: bool = False, labelled: bool = True) -> PulseCheck:
         """A rate must be one."""
         if not (dataset.targets > 0).all():
             raise DataError("a rate is 0 or less", why="a heart beats", fix="leave these waves out")

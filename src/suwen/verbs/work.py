@@ -1,0 +1,85 @@
+"""What every training verb does before and after it trains."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from suwen.core.dataset import Dataset, Reader
+from suwen.core.errors import RunError
+from suwen.core.model import Model
+from suwen.core.recipe import Recipe
+from suwen.core.run import Run
+from suwen.core.sample import SPLITS, Sample
+from suwen.encoders.catalogue import warn_of
+from suwen.learn.log import ConsoleLog, JsonLog, Log, TensorBoardLog, WandbLog
+
+VERSIONS = ("suwen", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "scikit-learn", "pydicom", "pillow")
+
+
+def read_samples(reader: Reader, source: str, *, labelled: bool = True) -> list[Sample]:
+    """All Samples of a source."""
+    return reader.read(source, labelled=labelled)
+
+
+def prepare(
+    reader: Reader, samples: list[Sample], recipe: Recipe, *, fractions: tuple[float, float, float] | None
+) -> Dataset:
+    """The samples, preprocessed as the recipe says, split and decoded."""
+    settings = {key: value for key, value in recipe.inputs.items() if value is not None}
+    return reader.build(
+        samples,
+        reader.preprocess(samples, settings),
+        seed=recipe.seed,
+        labels=recipe.data.labels,
+        fractions=fractions,
+        skip_bad=recipe.data.skip_bad,
+    )
+
+
+def make_logs(names: Sequence[str], run: Run, console: Console, recipe: Recipe) -> list[Log]:
+    """Console, ``log.jsonl``, TensorBoard, and those asked for besides.
+
+    Raises:
+        RunError: there is no log of a name.
+    """
+    logs: list[Log] = [ConsoleLog(console), JsonLog(run.log), TensorBoardLog(run.path)]
+    for name in names:
+        if name != "wandb":
+            raise RunError(f"--log {name}", why="known logs: wandb", fix="--log wandb")
+        logs.append(WandbLog(run.path.name, recipe.model_dump(mode="json")))
+    return logs
+
+
+def card_of(model: Model, dataset: Dataset, recipe: Recipe, console: Console) -> dict[str, Any]:
+    """What travels with the weights besides: licence, data, versions. A licence that forbids something is said."""
+    if warning := warn_of(model.encoder.licence):
+        console.print(f"[yellow]{warning}[/]")
+    return {
+        "licence": model.encoder.licence,
+        "licence_warning": warning,
+        "data": {"fingerprint": dataset.fingerprint, "counts": counts_of(dataset), "source": recipe.data.source},
+        "seed": recipe.seed,
+        "versions": versions(),
+    }
+
+
+def counts_of(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """Split → label → number of samples."""
+    targets = np.asarray(dataset.targets)
+    found: dict[str, dict[str, int]] = {}
+    for split in SPLITS:
+        rows = targets[dataset.where(split)]
+        counts = rows.sum(0) if rows.ndim == 2 else np.bincount(rows[rows >= 0], minlength=len(dataset.labels))
+        found[split] = dict(zip(dataset.labels, map(int, counts), strict=True))
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}}
