@@ -92,6 +92,7 @@ def train(
         module,
         optimizer,
         settings,
+        precision=fabric.strategy.precision,
         folder=folder,
         evaluate=_evaluator(model, dataset, val, score, fabric.autocast) if score is not None and len(val) else None,
         average=Average(module.to(fabric.device), settings.average) if settings.average else None,
