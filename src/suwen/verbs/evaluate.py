@@ -18,9 +18,9 @@ from suwen.core.run import Run, load
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.report import Example, ReportContent, write_report
 from suwen.evaluation.summarise import summarise
-from suwen.verbs.finetune import counts_of, versions
+from suwen.verbs.finetune import counts_of, short, versions
 from suwen.verbs.judge import judge
-from suwen.verbs.reporting import examples, hospital_of
+from suwen.verbs.reporting import examples, hospital_of, unscaled
 
 
 def evaluate(
@@ -113,6 +113,7 @@ def _content(
         simulated=hospital_of(data) is not None,
         headline=model.task.metric,
         temperature=model.calibration.temperature,
+        uncalibrated=unscaled(next(iter(outcomes.values())), model.calibration.temperature),
     )
 
 
@@ -133,9 +134,10 @@ def _seen(run: Run | None, dataset: Dataset, rows: np.ndarray, allow_leak: bool)
     from safetensors.numpy import load_file
 
     used = load_file(run.seen)["digests"].view(np.uint64)
-    digests = getattr(dataset, "digests", np.zeros(0, str))[rows]
-    here = np.array([int(str(digest)[:16], 16) for digest in digests], np.uint64)
-    again = np.flatnonzero(np.isin(here, used))
+    digests = getattr(dataset, "digests", None)
+    if digests is None:
+        return []
+    again = np.flatnonzero(np.isin(short(digests[rows]), used))
     if not len(again):
         return []
     names = ", ".join(str(name) for name in dataset.ids[rows[again[:5]]])

@@ -292,8 +292,12 @@ def seen_digests(dataset: Dataset) -> np.ndarray:
     digests = getattr(dataset, "digests", None)
     if digests is None:
         return np.zeros(0, np.uint64)
-    used = digests[np.concatenate([dataset.where("train"), dataset.where("val")])]
-    return np.unique(np.array([int(str(digest)[:16], 16) for digest in used], np.uint64))
+    return np.unique(short(digests[np.concatenate([dataset.where("train"), dataset.where("val")])]))
+
+
+def short(digests: np.ndarray) -> np.ndarray:
+    """uint64 (N,): the first 8 of 16 bytes."""
+    return np.ascontiguousarray(digests[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
 
 
 def _write_seen(run: Run, dataset: Dataset) -> None:

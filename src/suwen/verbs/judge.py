@@ -30,8 +30,8 @@ def outcome_of(model: Model, dataset: Dataset, rows: np.ndarray, logits: np.ndar
     """What was true and what the model says of some rows."""
     probabilities = model.head.probabilities(torch.from_numpy(logits).double(), model.calibration).numpy()
     return Outcome(
-        ids=dataset.ids[rows],
-        subjects=dataset.subjects[rows],
+        ids=np.array(dataset.ids[rows].tolist(), np.str_),
+        subjects=np.array(dataset.subjects[rows].tolist(), np.str_),
         target=np.asarray(dataset.targets)[rows],
         probabilities=probabilities,
         labels=tuple(dataset.labels),
