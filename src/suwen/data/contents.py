@@ -206,7 +206,7 @@ def content_digests(samples: Sequence[Sample], *, cache: Path | None = None, pro
 
     with FileTable("digests", cache) as table:
         digests = known_digests(columns, table, progress=progress)
-        rows = np.flatnonzero(~digests.known) if columns.digests is None else []
+        rows: Sequence[int] | np.ndarray = np.flatnonzero(~digests.known) if columns.digests is None else []
         for row, result in for_each(columns, work, "Reading images", rows=rows, progress=progress):
             if isinstance(result, DataError):
                 continue

@@ -77,7 +77,7 @@ def _metadata(table: pd.DataFrame, headers: dict[int, dict[str, Any]]) -> Mappin
     if not headers:
         return own
     return {
-        row: {name: value for name, value in headers.get(row, {}).items() if name != "subject"} | own.get(row, {})
+        row: {name: value for name, value in headers.get(row, {}).items() if name != "subject"} | dict(own.get(row, {}))
         for row in range(len(table))
     }
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from suwen.core.errors import DataError
 
-BLOCK = 1 << 22
+BLOCK = 1 << 20
 """Bytes of unpacked rows that are held at a time."""
 
 
