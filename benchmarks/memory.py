@@ -86,7 +86,7 @@ def memory(
             "system takes back when it needs room",
             f"reach: the peak of no phase grows by more than {SLACK} bytes an image (names, labels, digests); "
             f"an image itself is {SIDE**2} bytes",
-            "an .npz is one compressed whole that cannot be mapped, so that it is read into memory to be decoded",
+            "an .npz is unpacked a few rows at a time; what it holds is remembered, so that it is read whole only once",
         ],
         quick=quick,
     )

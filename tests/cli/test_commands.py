@@ -67,6 +67,15 @@ def test_tasks_as_json_lines() -> None:
     assert {"task": "image-classification", "head": "classify"}.items() <= rows[0].items()
 
 
+@pytest.mark.parametrize("verb", ["tasks", "encoders"])
+def test_names_are_whole_at_80_columns(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = suwen(verb).stdout
+    names = {"tasks": ["image-classification"], "encoders": ["RAD-DINO", "MedImageInsight", "CheXagent-2"]}[verb]
+    assert all(name in said for name in names)
+    assert max(map(len, said.splitlines())) <= 80
+
+
 def test_encoders_show_licences_and_find_by_name() -> None:
     assert "CC BY-NC" in suwen("encoders", "--json").stdout
     assert '"timm:resnet18"' in suwen("encoders", "resnet18", "--json").stdout

@@ -8,17 +8,26 @@ import numpy as np
 import pytest
 
 from suwen.data import cache as module
-from suwen.data.cache import PixelCache, Row
+from suwen.data.cache import Facts, PixelCache, locate
 from suwen.data.preprocess import ImagePreprocess
 
 TINY = ImagePreprocess(size=2, channels=1)
 
 
+def digests(*numbers: int) -> np.ndarray:
+    return np.repeat(np.array(numbers, np.uint8)[:, None], 16, axis=1)
+
+
 def store(pixels: PixelCache, count: int) -> str:
-    rows = [Row(bytes([index] * 16), index, (2, 2), "grey8") for index in range(count)]
+    facts = Facts(
+        digests=digests(*range(count)),
+        phash=np.arange(count, dtype=np.uint64),
+        sizes=np.full((count, 2), 2, np.int32),
+        modes=np.array(["grey8"] * count),
+    )
     images = [np.full((1, 2, 2), index, np.uint8) for index in range(count)]
     with pixels.workspace() as workspace:
-        return pixels.store(workspace, rows, images)
+        return pixels.store(workspace, facts, images)
 
 
 def test_what_is_stored_is_opened(cache: Path) -> None:
@@ -28,20 +37,21 @@ def test_what_is_stored_is_opened(cache: Path) -> None:
     assert columns.pixels[:, 0, 0, 0].tolist() == [0, 1, 2]
     assert [digest.tobytes() for digest in columns.digests] == [bytes([index] * 16) for index in range(3)]
     assert columns.phash.tolist() == [0, 1, 2]
-    assert set(pixels.find()) == {bytes([index] * 16) for index in range(3)}
+    part, row = locate(pixels.find(), digests(2, 7, 0))
+    assert part.tolist() == [0, -1, 0] and row[[0, 2]].tolist() == [2, 0]
 
 
 def test_two_preprocessings_share_nothing(cache: Path) -> None:
     one, other = PixelCache(TINY, cache), PixelCache(ImagePreprocess(size=2, channels=1, resize="crop"), cache)
     key = store(one, 2)
     assert other.open(key) is None
-    assert other.find() == {}
+    assert other.find() == []
 
 
 def test_the_key_is_of_the_set_of_contents() -> None:
     pixels = PixelCache(TINY, None)
-    assert pixels.key([b"a", b"b"]) == pixels.key([b"b", b"a"])
-    assert len({pixels.key(digests) for digests in ([b"a"], [b"a", b"a"], [b"b"])}) == 3
+    assert pixels.key(digests(1, 200)) == pixels.key(digests(200, 1))
+    assert len({pixels.key(some) for some in (digests(0), digests(0, 0), digests(1))}) == 3
 
 
 def test_storing_what_another_process_has_stored_meanwhile_is_no_error(cache: Path) -> None:

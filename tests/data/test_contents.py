@@ -17,6 +17,11 @@ from suwen.data.contents import FileTable, content_digests, for_each, read_pictu
 from suwen.data.decode import read_pixels
 
 
+def digests_of(samples: list[Sample], cache: Path) -> list[bytes | None]:
+    found = content_digests(samples, cache=cache)
+    return [found.get(row) for row in range(len(samples))]
+
+
 def of_file(path: Path) -> Sample:
     return Sample(id=path.name, source=path, target=None, subject=path.name)
 
@@ -28,49 +33,61 @@ def file(tmp_path: Path, draw: Any) -> Path:
 
 
 def test_a_known_file_is_not_read_again(file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = content_digests([of_file(file)], cache=cache)
+    first = digests_of([of_file(file)], cache)
     assert first == [read_pixels(file).digest()]
     monkeypatch.setattr(contents, "read_pixels", lambda path: pytest.fail(f"{path} was read again"))
-    assert content_digests([of_file(file)], cache=cache) == first
+    assert digests_of([of_file(file)], cache) == first
 
 
 def test_a_changed_file_is_read_again(file: Path, cache: Path, draw: Any) -> None:
-    first = content_digests([of_file(file)], cache=cache)
+    first = digests_of([of_file(file)], cache)
     status = file.stat()
     Image.fromarray(draw(2)).save(file)
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    assert content_digests([of_file(file)], cache=cache) == [read_pixels(file).digest()] != first
+    assert digests_of([of_file(file)], cache) == [read_pixels(file).digest()] != first
 
 
 def test_a_damaged_table_is_as_good_as_none(file: Path, cache: Path) -> None:
-    first = content_digests([of_file(file)], cache=cache)
-    (table,) = (cache / "digests").glob("*.json")
+    first = digests_of([of_file(file)], cache)
+    table = cache / "digests.sqlite"
     for damage in ("", "{", "[1, 2]", '{"x": 3}'):
         table.write_text(damage)
-        assert content_digests([of_file(file)], cache=cache) == first
+        assert digests_of([of_file(file)], cache) == first
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(file: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where the folder should be")
-    assert content_digests([of_file(file)], cache=blocked) == [read_pixels(file).digest()]
+    assert digests_of([of_file(file)], blocked) == [read_pixels(file).digest()]
 
 
 def test_what_cannot_be_decoded_has_no_digest(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "bad.png").touch()
-    assert content_digests([of_file(tmp_path / "bad.png"), of_file(tmp_path / "gone.png")], cache=cache) == [None, None]
+    assert digests_of([of_file(tmp_path / "bad.png"), of_file(tmp_path / "gone.png")], cache) == [None, None]
 
 
-def test_tables_of_different_folders_and_kinds_do_not_mix(tmp_path: Path, cache: Path) -> None:
-    (tmp_path / "a").mkdir()
-    file = tmp_path / "a" / "x"
+def test_tables_of_different_files_parts_and_kinds_do_not_mix(tmp_path: Path, cache: Path) -> None:
+    file = tmp_path / "x"
     file.touch()
-    table = FileTable([file], "digests", cache)
-    table.add(file, stamp(file), "known")
-    table.save()
-    assert FileTable([file], "digests", cache).get(file) == "known"
-    assert FileTable([file], "headers", cache).get(file) is None
-    assert FileTable([tmp_path / "b" / "x"], "digests", cache).get(file) is None
+    with FileTable("digests", cache) as table:
+        table.add(file, stamp(file), b"known", "part")
+    with FileTable("digests", cache) as table, FileTable("headers", cache) as other:
+        assert table.get(file, "part") == b"known"
+        assert table.get(file) is None and table.get(file, "par") is None
+        assert table.get(tmp_path / "y", "part") is None
+        assert other.get(file, "part") is None
+
+
+def test_more_entries_than_wait_in_memory_are_all_there(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "WRITTEN_AT_A_TIME", 3)
+    (tmp_path / "x").touch()
+    with FileTable("digests", cache) as table:
+        for part in range(10):
+            table.add(tmp_path / "x", stamp(tmp_path / "x"), bytes([part]), str(part))
+    with FileTable("digests", cache) as table:
+        assert [table.get(tmp_path / "x", str(part)) for part in range(10)] == [bytes([part]) for part in range(10)]
 
 
 def test_work_keeps_the_order_and_hands_on_errors() -> None:
@@ -81,7 +98,10 @@ def test_work_keeps_the_order_and_hands_on_errors() -> None:
             raise DataError(sample.id)
         return int(sample.target)
 
-    results = [result for _, result in for_each(samples, work, "", progress=False)]
+    found = list(for_each(samples, work, "", progress=False))
+    results = [result for _, result in found]
+    assert [row for row, _ in found] == list(range(700))
+    assert list(for_each(samples, work, "", rows=[7, 3], progress=False)) == [(7, 7), (3, 3)]
     assert [index for index, result in enumerate(results) if isinstance(result, DataError)] == list(range(50, 700, 100))
     assert all(result == index for index, result in enumerate(results) if not isinstance(result, DataError))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -37,17 +38,17 @@ FAMILIES = (
     Family("convnext_atto", 64, channels=3, finest=16),
     Family("efficientnet_b0", 64, finest=32),
     Family("mobilenetv3_small_050", 28, finest=28),
-    Family("test_vit", 32, channels=4, tokens=1 + 8 * 8, finest=8),
-    Family("vit_tiny_patch16_224", 64, tokens=1 + 4 * 4, finest=4),
+    Family("test_vit", 32, channels=4, tokens=8 * 8, finest=8),
+    Family("vit_tiny_patch16_224", 64, tokens=4 * 4, finest=4),
 )
 SLOW = (
     Family("resnet50", 64, channels=3, finest=32),
     Family("inception_v3", 28, finest=24),
     Family("inception_v3", 80, channels=3, finest=37),
     Family("vgg11_bn", 28, finest=28),
-    Family("vit_small_patch14_dinov2", 28, tokens=1 + 7 * 7, finest=7),
-    Family("vit_small_patch14_dinov2", 70, channels=3, tokens=1 + 5 * 5, finest=5),
-    Family("vit_small_patch16_dinov3", 80, channels=3, tokens=5 + 5 * 5, finest=5),
+    Family("vit_small_patch14_dinov2", 28, tokens=7 * 7, finest=7),
+    Family("vit_small_patch14_dinov2", 70, channels=3, tokens=5 * 5, finest=5),
+    Family("vit_small_patch16_dinov3", 80, channels=3, tokens=5 * 5, finest=5),
     Family("swin_tiny_patch4_window7_224", 64, finest=16),
 )
 CASES = [*FAMILIES, *(pytest.param(family, marks=pytest.mark.slow) for family in SLOW)]
@@ -196,3 +197,34 @@ def test_building_an_encoder_leaves_it_in_training_mode_with_fresh_statistics() 
     encoder = TimmEncoder("test_resnet", ImagePreprocess(size=32, channels=1))
     assert encoder.training
     assert all((value == 0).all() for key, value in encoder.state_dict().items() if key.endswith("running_mean"))
+
+
+@pytest.mark.parametrize("mean", [0.3, [0.3, 0.1]])
+def test_mean_and_std_can_be_named_and_travel_with_the_config(mean: float | list[float]) -> None:
+    preprocess = ImagePreprocess(size=32, channels=2)
+    encoder = TimmEncoder("test_resnet", preprocess, mean=mean, std=0.2).eval()
+    expected = torch.tensor(mean).expand(2).reshape(1, 2, 1, 1)
+    assert torch.equal(encoder.mean, expected) and torch.equal(encoder.std, torch.full((1, 2, 1, 1), 0.2))
+    assert encoder.config["mean"] == mean and encoder.config["std"] == 0.2
+    again = build_encoder(**encoder.config, preprocess=preprocess)
+    assert torch.equal(again.mean, encoder.mean) and torch.equal(again.std, encoder.std)
+    images = torch.rand(1, 2, 32, 32)
+    torch.testing.assert_close(encoder._prepare(images), (images - expected) / 0.2)
+
+
+@pytest.mark.parametrize("options", [{"mean": [0.1, 0.2, 0.3]}, {"std": 0.0}, {"mean": float("nan")}])
+def test_an_impossible_mean_or_std_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=next(iter(options))) as refused:
+        TimmEncoder("test_resnet", ImagePreprocess(size=32, channels=2), **options)
+    assert refused.value.why and refused.value.fix
+
+
+@pytest.mark.parametrize("options", [{}, {"reg_tokens": 3}])
+def test_tokens_are_the_patches_alone(options: dict[str, Any]) -> None:
+    encoder = TimmEncoder("test_vit", ImagePreprocess(size=32, channels=1), **options).eval()
+    images = torch.rand(2, 1, 32, 32)
+    with torch.inference_mode():
+        last = encoder.model.forward_features(encoder._prepare(images))
+        tokens = encoder(images).tokens
+    assert encoder.model.num_prefix_tokens == 1 + options.get("reg_tokens", 0)
+    assert torch.equal(tokens, last[:, encoder.model.num_prefix_tokens :])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
 from torch import nn
 
 from suwen.core.dataset import Batch
@@ -187,3 +188,23 @@ def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     run(None, folder=tmp_path, checkpoint_seconds=0)
     module, progress = run(None, folder=tmp_path, checkpoint_seconds=0)
     assert module.weight.item() == 10 and progress.step == 10 and len(progress.history) == 5
+
+
+def test_the_loss_scale_of_fp16_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    def watched() -> tuple[Watch, MixedPrecision, torch.optim.Optimizer]:
+        module = Counter()
+        scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=2)
+        precision = MixedPrecision("16-mixed", "cpu", scaler)
+        optimizer = torch.optim.SGD(module.parameters(), 0.1)
+        return Watch(module, optimizer, TrainingSettings(), precision=precision, folder=tmp_path), precision, optimizer
+
+    watch, precision, optimizer = watched()
+    for _ in range(3):
+        precision.backward(watch.module({})["loss"], None)
+        precision.optimizer_step(optimizer)  # type: ignore[arg-type]
+    assert precision.state_dict()["scale"] == 8.0 and precision.state_dict()["_growth_tracker"] == 1
+    watch.save(Progress())
+    again, resumed, _ = watched()
+    assert resumed.state_dict() != precision.state_dict()
+    again.begin()
+    assert resumed.state_dict() == precision.state_dict()

@@ -22,7 +22,12 @@ def encoders(
     from suwen.cli.show import show_rows
 
     found = VERBS["encoders"](pattern)
-    show_rows([asdict(row) for row in found.checkpoints], json=json, title="medical checkpoints (read the licence)")
+    rows = [asdict(row) for row in found.checkpoints]
+    if not json:
+        # at 80 columns there is room for four; the rest is in --json
+        rows = [{name: row[name] for name in ("name", "images", "encoder", "licence")} for row in rows]
+    show_rows(rows, json=json, title="medical checkpoints (read the licence)")
     show_rows([{"encoder": name} for name in found.matches], json=json) if found.matches else None
     if pattern is None and not json:
         typer.echo(f"families: {', '.join(found.families)}   (suwen encoders PATTERN lists timm models by name)")
+        typer.echo("hub names, forms and architectures of the checkpoints: suwen encoders --json")

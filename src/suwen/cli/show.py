@@ -10,7 +10,7 @@ import typer
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], *, json: bool = False, title: str | None = None) -> None:
-    """Print rows of the same keys."""
+    """Print rows of the same keys. The first, which is what one types, is never broken."""
     if json:
         for row in rows:
             typer.echo(json_module.dumps(row, ensure_ascii=False))
@@ -19,8 +19,8 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, json: bool = False, title: s
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
-    for name in rows[0] if rows else ():
-        table.add_column(name, overflow="fold")
+    for position, name in enumerate(rows[0] if rows else ()):
+        table.add_column(name, overflow="fold", no_wrap=position == 0)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     Console().print(table)

@@ -24,4 +24,6 @@ def tasks(json: Annotated[bool, typer.Option("--json", help="One JSON object a l
         }
         for t in VERBS["tasks"]()
     ]
-    show_rows(rows, json=json)
+    # at 80 columns there is room for three; the rest is in --json
+    shown = ("task", "question", "metric")
+    show_rows(rows if json else [{name: row[name] for name in shown} for row in rows], json=json)

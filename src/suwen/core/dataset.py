@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -66,17 +67,17 @@ class DataCheck(Protocol):
 class Reader(Protocol):
     """One kind of data: files → Samples → a Dataset, and the check that runs first. A row of ``suwen.readers``."""
 
-    def read(self, source: str | Path, *, labelled: bool = True) -> list[Sample]:
+    def read(self, source: str | Path, *, labelled: bool = True) -> Sequence[Sample]:
         """All Samples below `source`, not yet decoded; `labelled` refuses those that lack a target."""
         ...
 
-    def preprocess(self, samples: list[Sample], settings: dict[str, Any]) -> Preprocess:
+    def preprocess(self, samples: Sequence[Sample], settings: dict[str, Any]) -> Preprocess:
         """The Preprocess that `settings` describe; what they leave open is chosen by looking at some samples."""
         ...
 
     def build(
         self,
-        samples: list[Sample],
+        samples: Sequence[Sample],
         preprocess: Preprocess,
         *,
         seed: int,

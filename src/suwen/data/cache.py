@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
 from suwen.core.errors import SuwenError
 from suwen.data.contents import cache_root
 from suwen.data.preprocess import ImagePreprocess
+from suwen.data.samples import sortable
 
 FORMAT = 1
 """Raise it whenever the files below, the preprocessing or the decoding change what is stored."""
@@ -37,27 +38,68 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
-    """What the cache holds, in order of digest.
+class Facts:
+    """What is known of N decoded pictures besides their pixels.
 
     Attributes:
         digests: uint8 (N, 16), the `Picture.digest` of each source.
         phash: uint64 (N,), the `perceptual_hash` of each row of pixels.
         sizes: int32 (N, 2), height and width before preprocessing.
         modes: str (N,), `Picture.mode`.
-        pixels: uint8 (N, C, H, W), mapped from disk, read-only.
     """
 
     digests: np.ndarray
     phash: np.ndarray
     sizes: np.ndarray
     modes: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns(Facts):
+    """Facts and pixels. What the cache holds is in order of digest.
+
+    Attributes:
+        pixels: uint8 (N, C, H, W), mapped from disk, read-only.
+    """
+
     pixels: np.memmap
 
-    def row(self, index: int) -> Row:
-        """One row without its pixels."""
-        height, width = self.sizes[index].tolist()
-        return Row(self.digests[index].tobytes(), int(self.phash[index]), (height, width), str(self.modes[index]))
+
+class PixelRows(Protocol):
+    """Pixels (C, H, W) by row number: a mapped array, or a file that is read."""
+
+    def __getitem__(self, row: int, /) -> np.ndarray:
+        """One row."""
+        ...
+
+
+def locate(parts: Sequence[Facts], digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each digest (N, 16) the number of the last of `parts` that holds it, or -1, and its row there."""
+    part, row = np.full(len(digests), -1, np.int32), np.zeros(len(digests), np.int64)
+    wanted = sortable(digests)
+    for number, columns in enumerate(parts):
+        there = sortable(columns.digests)
+        order = np.argsort(there, kind="stable")
+        place = order[np.searchsorted(there, wanted, sorter=order).clip(max=len(there) - 1)]
+        found = there[place] == wanted
+        part[found], row[found] = number, place[found]
+    return part, row
+
+
+def gather(
+    parts: Sequence[Facts], pixels: Sequence[PixelRows], digests: np.ndarray
+) -> tuple[Facts, Iterator[np.ndarray]]:
+    """The facts of pictures that `parts` hold, and their pixels (C, H, W), which `pixels` hold, one after another."""
+    part, row = locate(parts, digests)
+    kind = np.result_type(*(columns.modes for columns in parts))
+    phash, sizes = np.zeros(len(digests), np.uint64), np.zeros((len(digests), 2), np.int32)
+    modes = np.zeros(len(digests), kind)
+    for number, columns in enumerate(parts):
+        mine = np.flatnonzero(part == number)
+        theirs = row[mine]
+        phash[mine], sizes[mine], modes[mine] = columns.phash[theirs], columns.sizes[theirs], columns.modes[theirs]
+    images = (pixels[number][int(place)] for number, place in zip(part, row, strict=True))
+    return Facts(digests=digests, phash=phash, sizes=sizes, modes=modes), images
 
 
 class PixelCache:
@@ -72,9 +114,9 @@ class PixelCache:
         self.folder = cache_root(cache) / "images" / _hash(settings.encode())
         self.shape = (preprocess.channels, preprocess.size, preprocess.size)
 
-    def key(self, digests: Iterable[bytes]) -> str:
-        """The folder name for a set of contents."""
-        return _hash(b"".join(sorted(digests)))
+    def key(self, digests: np.ndarray) -> str:
+        """The folder name for a set of contents, uint8 (N, 16)."""
+        return _hash(np.sort(sortable(digests)).tobytes())
 
     def open(self, key: str) -> Columns | None:
         """The columns, or None if they are not there or are damaged."""
@@ -86,14 +128,10 @@ class PixelCache:
             shutil.rmtree(folder, ignore_errors=True)
         return columns
 
-    def find(self) -> dict[bytes, tuple[Columns, int]]:
-        """Everything decoded with this preprocessing in any set: content digest to where it is."""
-        found: dict[bytes, tuple[Columns, int]] = {}
-        for folder in sorted(self.folder.glob("*")):
-            columns = None if folder.name.startswith(".") else self.open(folder.name)
-            if columns is not None:
-                found.update((digest.tobytes(), (columns, row)) for row, digest in enumerate(columns.digests))
-        return found
+    def find(self) -> list[Columns]:
+        """Every set that was decoded with this preprocessing."""
+        folders = [folder for folder in sorted(self.folder.glob("*")) if not folder.name.startswith(".")]
+        return [columns for folder in folders if (columns := self.open(folder.name)) is not None]
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -110,23 +148,17 @@ class PixelCache:
                 fix="free some space, or put the cache on another disk with XDG_CACHE_HOME=/path",
             ) from error
 
-    def store(self, workspace: Path, rows: Sequence[Row], pixels: Iterable[np.ndarray]) -> str:
-        """Write a complete folder and give its key. `pixels` are (C, H, W) in the order of `rows`, sorted by digest."""
-        key = self.key(row.digest for row in rows)
+    def store(self, workspace: Path, facts: Facts, pixels: Iterable[np.ndarray]) -> str:
+        """Write a complete folder and give its key. `pixels` are (C, H, W) in the order of `facts`, that of digest."""
+        key = self.key(facts.digests)
         folder = workspace / key
         folder.mkdir()
         with (folder / "pixels.npy").open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *self.shape)}
+            header = {"descr": "|u1", "fortran_order": False, "shape": (len(facts.digests), *self.shape)}
             np.lib.format.write_array_header_1_0(file, header)
             for image in pixels:
                 file.write(image.tobytes())
-        np.savez(
-            folder / "columns.npz",
-            digests=np.frombuffer(b"".join(row.digest for row in rows), np.uint8).reshape(-1, 16),
-            phash=np.array([row.phash for row in rows], np.uint64),
-            sizes=np.array([row.size for row in rows], np.int32),
-            modes=np.array([row.mode for row in rows]),
-        )
+        np.savez(folder / "columns.npz", digests=facts.digests, phash=facts.phash, sizes=facts.sizes, modes=facts.modes)
         checks = {name: _spot_check(folder / name) for name in ("pixels.npy", "columns.npz")}
         (folder / "check.json").write_text(json.dumps(checks), encoding="utf-8")
         final = self.folder / key

@@ -9,7 +9,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import rich.table
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -163,14 +162,16 @@ def _classes(dataset: Dataset) -> Table:
     if (missing := _unlabelled(dataset)).any():
         rows.append(["(no label)", *(int(missing[dataset.splits == split].sum()) for split in splits)])
     rows.append(["images", *(int((dataset.splits == split).sum()) for split in splits)])
-    rows.append(["subjects", *(len(np.unique(dataset.subjects[dataset.splits == split])) for split in splits)])
+    people = _people(dataset)
+    rows.append(["subjects", *(len(np.unique(people[dataset.splits == split])) for split in splits)])
     return Table("Classes", ["class", *(split or "all" for split in splits)], rows)
 
 
 def _pictures(dataset: Dataset) -> Table:
     """Kinds of picture: how they are stored, how many, and the range of their sizes."""
     rows: list[list[str | int]] = []
-    for mode, count in Counter(dataset.modes.tolist()).most_common():
+    found, numbers = np.unique(dataset.modes, return_counts=True)
+    for mode, count in Counter(dict(zip(found.tolist(), numbers.tolist(), strict=True))).most_common():
         sizes = dataset.sizes[dataset.modes == mode]
         low, middle, high = (np.percentile(sizes, q, axis=0).astype(int) for q in (0, 50, 100))
         rows.append([mode, count, *(f"{width} x {height}" for height, width in (low, middle, high))])
@@ -274,7 +275,7 @@ def _picture_warnings(dataset: Dataset) -> list[str]:
     small = int((dataset.sizes.max(axis=1) < dataset.preprocess.size).sum())
     if small:
         lines.append(f"{small} pictures are smaller than {dataset.preprocess.size} px and are enlarged")
-    modes = sorted(set(dataset.modes.tolist()))
+    modes = np.unique(dataset.modes).tolist()
     if len(modes) > 1:
         lines.append(f"pictures are stored in different ways ({', '.join(modes)}); each becomes 8 bits in its own way")
     if len(modes) > 1 and not dataset.multi_label and len(dataset.labels) > 1:
@@ -331,12 +332,30 @@ def _shared_with_test(dataset: Dataset, groups: np.ndarray) -> list[str]:
 
 
 def _shared_subjects(dataset: Dataset) -> list[str]:
-    pairs = pd.DataFrame({"subject": dataset.subjects, "split": dataset.splits}).drop_duplicates()
-    twice = pairs[pairs.duplicated("subject", keep=False)].groupby("subject")["split"].agg(list)
-    if twice.empty:
+    people = _people(dataset)
+    splits = _present(dataset)
+    among = np.stack([np.isin(np.arange(people.max() + 1), people[dataset.splits == split]) for split in splits])
+    twice = np.flatnonzero(among.sum(axis=0) > 1)
+    if not len(twice):
         return []
-    named = "; ".join(f"{subject} in {' and '.join(sorted(splits))}" for subject, splits in twice.head(SHOWN).items())
+    firsts = np.unique(people, return_index=True)[1]
+    found = sorted(
+        (
+            str(dataset.subjects[firsts[person]]),
+            sorted(split for split, has in zip(splits, among[:, person], strict=True) if has),
+        )
+        for person in twice
+    )
+    named = "; ".join(f"{subject} in {' and '.join(where)}" for subject, where in found[:SHOWN])
     return [f"{len(twice)} subjects are in two splits: {named}"]
+
+
+def _people(dataset: Dataset) -> np.ndarray:
+    """int64 (N,): one number a subject, counted from 0."""
+    if dataset.subjects is dataset.ids:
+        return np.arange(len(dataset))
+    seen: dict[str, int] = {}
+    return np.fromiter((seen.setdefault(str(name), len(seen)) for name in dataset.subjects), np.int64, len(dataset))
 
 
 def _named(dataset: Dataset, rows: Sequence[int] | np.ndarray) -> str:

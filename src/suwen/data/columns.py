@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,14 @@ from suwen.core.sample import Sample
 from suwen.data.cache import Columns
 from suwen.data.decoded import decode
 from suwen.data.preprocess import ImagePreprocess
-from suwen.data.split import label_names
+from suwen.data.samples import Digests, Samples, sortable
+from suwen.data.split import names_of
 
 NAMED = 20
 """How many bad files one error names."""
+
+AT_A_TIME = 4096
+"""Rows whose names are in memory as Python strings at one time."""
 
 Skipped = tuple[str, str]
 
@@ -30,14 +35,14 @@ class Dataset:
 
     Attributes:
         ids: str (N,), as in the Samples.
-        subjects: str (N,).
+        subjects: str (N,); the very same array as `ids` where every image is a subject of its own.
         splits: str (N,): ``train``, ``val``, ``test``, or empty where none was given.
         labels: the label names; a class index is a position in it.
         multi_label: whether an image can have several labels, or none.
         targets: int64 (N,) class index, -1 where unlabelled; or uint8 (N, K), 1 for each label it has.
         metadata: N rows, one column for each kind of metadata; numbers where all values are numbers.
         pixels: uint8 (N, C, H, W), mapped from disk, read-only.
-        digests: str (N,), equal for equal pictures (`Picture.digest`, before preprocessing).
+        digests: uint8 (N, 16), equal for equal pictures (`Picture.digest`, before preprocessing).
         phash: uint64 (N,), `perceptual_hash` of the pixels.
         sizes: int32 (N, 2), height and width before preprocessing.
         modes: str (N,), how the files store their pixels.
@@ -103,19 +108,35 @@ def build(
     """
     if not samples:
         raise DataError("no samples", why="there is nothing to decode", fix="check the path")
+    samples = Samples.of(samples)
     names, multi_label = _names(samples, labels)
     decoded = decode(samples, preprocess, cache=cache, progress=progress)
     skipped = _skipped(samples, decoded.failures, skip_bad)
     if decoded.columns is None:
         raise DataError(f"none of {len(samples)} files can be decoded", why=skipped[0][1], fix="check the path")
-    good = [(digest, sample) for digest, sample in zip(decoded.digests, samples, strict=True) if digest is not None]
-    good.sort(key=lambda pair: (pair[0], pair[1].split or "", label_names(pair[1]), pair[1].id))
-    return _dataset([sample for _, sample in good], decoded.columns, names, multi_label, preprocess, skipped)
+    order = _ordered(samples, decoded.digests)
+    return _dataset(samples, order, decoded.columns, names, multi_label, preprocess, skipped)
 
 
-def _skipped(samples: Sequence[Sample], failures: Mapping[int, DataError], skip_bad: bool) -> list[Skipped]:
+def _ordered(samples: Samples, digests: Digests) -> np.ndarray:
+    """int64 rows of the decoded samples by digest; those of equal pictures by split, labels and id."""
+    rows = np.flatnonzero(digests.known)
+    values = sortable(digests.values[rows])
+    order = np.argsort(values, kind="stable")
+    rows, values = rows[order], values[order]
+    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+    for start, stop in zip(starts, np.r_[starts[1:], len(rows)], strict=True):
+        if stop - start > 1:
+            rows[start:stop] = sorted(
+                rows[start:stop].tolist(),
+                key=lambda row: (samples.splits[row] or "", names_of(samples.targets[row]), samples.ids[row]),
+            )
+    return rows
+
+
+def _skipped(samples: Samples, failures: Mapping[int, DataError], skip_bad: bool) -> list[Skipped]:
     """(id, reason) of the failures; unless they may be skipped, one error that names them."""
-    bad = [(samples[index].id, failures[index]) for index in sorted(failures)]
+    bad = [(samples.ids[index], failures[index]) for index in sorted(failures)]
     if not bad or skip_bad:
         return sorted((id, f"{failure.seen}: {failure.why}") for id, failure in bad)
     if len(bad) == 1:
@@ -129,15 +150,15 @@ def _skipped(samples: Sequence[Sample], failures: Mapping[int, DataError], skip_
     )
 
 
-def _names(samples: Sequence[Sample], labels: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
+def _names(samples: Samples, labels: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
     """Label names, and whether an image can have several."""
-    multi_label = any(isinstance(sample.target, tuple) for sample in samples)
-    seen = {label for sample in samples for label in label_names(sample)}
+    multi_label = any(isinstance(target, tuple) for target in samples.targets)
+    seen = {label for target in samples.targets for label in names_of(target)}
     if labels is None:
         return tuple(sorted(seen, key=_natural)), multi_label
     unknown = sorted(seen - set(labels), key=_natural)
     if unknown:
-        example = next(sample.id for sample in samples if unknown[0] in label_names(sample))
+        example = next(samples.ids[row] for row, target in enumerate(samples.targets) if unknown[0] in names_of(target))
         raise DataError(
             f"the label {', '.join(map(repr, unknown[:10]))}, for example of {example}",
             why=f"the known labels are {', '.join(labels)}",
@@ -152,51 +173,71 @@ def _natural(name: str) -> list[str | int]:
 
 
 def _dataset(
-    samples: Sequence[Sample],
+    samples: Samples,
+    order: np.ndarray,
     columns: Columns,
     labels: tuple[str, ...],
     multi_label: bool,
     preprocess: ImagePreprocess,
     skipped: list[Skipped],
 ) -> Dataset:
-    targets = _targets(samples, labels, multi_label)
-    splits = np.array([sample.split or "" for sample in samples])
-    content = hashlib.blake2b(columns.digests.tobytes(), digest_size=16)
-    for part in ("\0".join(labels), "\0".join(splits), preprocess.model_dump_json()):
-        content.update(f"\1{part}".encode())
-    content.update(targets.tobytes())
+    targets = _targets(samples, order, labels, multi_label)
+    splits = np.fromiter((samples.splits[row] or "" for row in order), "U5", len(order))
+    ids = _texts(samples.ids, order)
     return Dataset(
-        ids=np.array([sample.id for sample in samples]),
-        subjects=np.array([sample.subject for sample in samples]),
+        ids=ids,
+        subjects=ids if samples.subjects is None else _texts(samples.subjects, order),
         splits=splits,
         labels=labels,
         multi_label=multi_label,
         targets=targets,
-        metadata=_metadata(samples),
+        metadata=_metadata(samples, order),
         pixels=columns.pixels,
-        digests=np.array([digest.tobytes().hex() for digest in columns.digests]),
+        digests=columns.digests,
         phash=columns.phash,
         sizes=columns.sizes,
         modes=columns.modes,
         preprocess=preprocess,
-        fingerprint=content.hexdigest(),
+        fingerprint=_fingerprint(columns.digests, labels, splits, preprocess, targets),
         skipped=skipped,
     )
 
 
-def _targets(samples: Sequence[Sample], labels: tuple[str, ...], multi_label: bool) -> np.ndarray:
+def _texts(texts: Sequence[str], order: np.ndarray) -> np.ndarray:
+    """Strings of any length (N,), so that one long name does not widen all others."""
+    return np.fromiter((texts[row] for row in order), np.dtypes.StringDType(), len(order))
+
+
+def _fingerprint(
+    digests: np.ndarray, labels: tuple[str, ...], splits: np.ndarray, preprocess: ImagePreprocess, targets: np.ndarray
+) -> str:
+    content = hashlib.blake2b(digests.tobytes(), digest_size=16)
+    joined = "\0".join(labels)
+    content.update(f"\1{joined}\1".encode())
+    for start in range(0, len(splits), AT_A_TIME):
+        content.update(("\0" * (start > 0) + "\0".join(splits[start : start + AT_A_TIME].tolist())).encode())
+    content.update(f"\1{preprocess.model_dump_json()}".encode())
+    content.update(targets.tobytes())
+    return content.hexdigest()
+
+
+def _targets(samples: Samples, order: np.ndarray, labels: tuple[str, ...], multi_label: bool) -> np.ndarray:
     position = {label: index for index, label in enumerate(labels)}
     if not multi_label:
-        return np.array([position[label_names(s)[0]] if label_names(s) else -1 for s in samples], np.int64)
-    targets = np.zeros((len(samples), len(labels)), np.uint8)
-    for row, sample in zip(targets, samples, strict=True):
-        row[[position[label] for label in label_names(sample)]] = 1
+        named = (names_of(samples.targets[row]) for row in order)
+        return np.fromiter((position[names[0]] if names else -1 for names in named), np.int64, len(order))
+    targets = np.zeros((len(order), len(labels)), np.uint8)
+    for target, row in zip(targets, order, strict=True):
+        target[[position[label] for label in names_of(samples.targets[row])]] = 1
     return targets
 
 
-def _metadata(samples: Sequence[Sample]) -> pd.DataFrame:
+def _metadata(samples: Samples, order: np.ndarray) -> pd.DataFrame:
     """One column a kind of metadata; blanks are missing, and a column of numbers becomes numbers."""
-    table = pd.DataFrame([dict(sample.metadata) for sample in samples], index=range(len(samples)))
+    names = dict.fromkeys(name for row in samples.metadata for name in samples.metadata[row])
+    empty: dict[str, Any] = {}
+    found = {name: [samples.metadata.get(row, empty).get(name) for row in order.tolist()] for name in names}
+    table = pd.DataFrame(found, index=range(len(order)))
     for column in table.columns:
         values = table[column].replace("", None)
         numbers = pd.to_numeric(values, errors="coerce")

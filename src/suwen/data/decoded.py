@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,11 +12,12 @@ import numpy as np
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.core.sample import Sample
-from suwen.data.cache import Columns, PixelCache, Row
-from suwen.data.contents import DigestTable, Stamp, for_each, read_picture, stamp
+from suwen.data.cache import Columns, Facts, PixelCache, Row, gather, locate
+from suwen.data.contents import FileTable, Stamp, for_each, known_digests, read_picture, stamp
 from suwen.data.phash import perceptual_hash
 from suwen.data.preprocess import ImagePreprocess
 from suwen.data.progress import track
+from suwen.data.samples import Digests, Samples, sortable
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,79 +26,98 @@ class Decoded:
 
     Attributes:
         columns: of the samples that could be decoded, ordered by digest; None if there are none.
-        digests: of each sample, in the order of the samples; None where it could not be decoded.
+        digests: of each sample, in the order of the samples; unknown where it could not be decoded.
         failures: position of a sample to the reason why it could not be decoded.
     """
 
     columns: Columns | None
-    digests: list[bytes | None]
+    digests: Digests
     failures: dict[int, DataError]
 
 
-def decode(samples: Sequence[Sample], preprocess: ImagePreprocess, *, cache: Path | None, progress: bool) -> Decoded:
+def decode(samples: Samples, preprocess: ImagePreprocess, *, cache: Path | None, progress: bool) -> Decoded:
     """Decode and preprocess the samples into the cache, reusing what it holds. See `suwen.data.columns.build`."""
-    store, table = PixelCache(preprocess, cache), DigestTable(samples, cache)
-    looked_at = track(samples, "Looking at images", len(samples), enabled=progress)
-    digests = [table.get(sample) for sample in looked_at]
-    known = [digest for digest in digests if digest is not None]
-    if len(known) == len(samples) and (columns := store.open(store.key(known))):
-        return Decoded(columns, digests, {})
+    store = PixelCache(preprocess, cache)
+    with FileTable("digests", cache) as table:
+        digests = known_digests(samples, table, progress=progress)
+        if digests.known.all() and (columns := store.open(store.key(digests.values))):
+            return Decoded(columns, digests, {})
+        return _decode(samples, preprocess, store, table, digests, progress)
 
-    def work(sample: Sample) -> tuple[Stamp, Row, np.ndarray]:
-        return stamp(sample.source), *_row(sample, preprocess)
+
+def _decode(
+    samples: Samples,
+    preprocess: ImagePreprocess,
+    store: PixelCache,
+    table: FileTable,
+    digests: Digests,
+    progress: bool,
+) -> Decoded:
+    """Decode what no earlier cache holds, and write the new one."""
+
+    def work(sample: Sample) -> tuple[Path | None, Stamp, Row, np.ndarray]:
+        file = sample.source if isinstance(sample.source, Path) else None
+        return file, stamp(file), *_row(sample, preprocess)
 
     failures: dict[int, DataError] = {}
     with store.workspace() as folder, (folder / "scratch").open("w+b") as scratch:
-        rows = _Rows(store, scratch)
-        todo = [index for index, digest in enumerate(digests) if digest not in rows.found]
-        results = for_each([samples[index] for index in todo], work, "Decoding images", progress=progress)
-        for index, (sample, result) in zip(todo, results, strict=True):
+        found, new = store.find(), _New(scratch, store.shape)
+        todo = np.flatnonzero(~digests.known | (locate(found, digests.values)[0] < 0))
+        for index, result in for_each(samples, work, "Decoding images", rows=todo, progress=progress):
             if isinstance(result, DataError):
-                failures[index], digests[index] = result, None
+                failures[index] = result
+                digests.put(index, None)
                 continue
-            when, row, pixels = result
-            rows.add(row, pixels)
-            table.add(sample, when, row.digest)
-            digests[index] = row.digest
-        table.save()
-        contents = sorted(digest for digest in digests if digest is not None)
-        if not contents:
+            file, when, row, pixels = result
+            new.add(row, pixels)
+            digests.put(index, row.digest)
+            if file is not None:
+                table.add(file, when, row.digest)
+        contents = np.sort(sortable(digests.values[digests.known])).view(np.uint8).reshape(-1, 16)
+        if not len(contents):
             return Decoded(None, digests, failures)
         columns = store.open(store.key(contents))
         if columns is None:
-            images = track(rows.pixels(contents), "Writing the cache", len(contents), enabled=progress)
-            columns = store.open(store.store(folder, [rows.row(digest) for digest in contents], images))
+            facts, images = gather([*found, *new.facts()], [*(old.pixels for old in found), new], contents)
+            written = track(images, "Writing the cache", len(contents), enabled=progress)
+            columns = store.open(store.store(folder, facts, written))
     return Decoded(columns, digests, failures)
 
 
-class _Rows:
-    """Decoded rows by digest: those of earlier caches, and new ones in a scratch file."""
+class _New:
+    """Newly decoded rows: their pixels in a scratch file, the rest in a few plain arrays."""
 
-    def __init__(self, store: PixelCache, scratch: BinaryIO) -> None:
-        self.found = store.find()
-        self._scratch, self._shape = scratch, store.shape
-        self._new: dict[bytes, tuple[Row, int]] = {}
+    def __init__(self, scratch: BinaryIO, shape: tuple[int, int, int]) -> None:
+        self._scratch, self._shape = scratch, shape
+        self._digests, self._phash, self._sizes = bytearray(), array("Q"), array("i")
+        self._modes: list[str] = []
 
     def add(self, row: Row, pixels: np.ndarray) -> None:
-        """Write the pixels of a new row to the scratch file, unless an equal picture was there."""
-        if row.digest not in self._new:
-            self._new[row.digest] = (row, len(self._new))
-            self._scratch.write(pixels.tobytes())
+        """Write the pixels to the scratch file and note the rest."""
+        self._scratch.write(pixels.tobytes())
+        self._digests += row.digest
+        self._phash.append(row.phash)
+        self._sizes.extend(row.size)
+        self._modes.append(sys.intern(row.mode))
 
-    def row(self, digest: bytes) -> Row:
-        """What is known of a picture, old or new."""
-        return self._new[digest][0] if digest in self._new else self.found[digest][0].row(self.found[digest][1])
-
-    def pixels(self, digests: Sequence[bytes]) -> Iterator[np.ndarray]:
-        """Read the pixels (C, H, W) of pictures back, one after another."""
+    def __getitem__(self, row: int) -> np.ndarray:
+        """Read the pixels of one row back. (Were they mapped, their pages would count as this process's memory.)"""
         size = int(np.prod(self._shape))
-        for digest in digests:
-            if digest in self._new:
-                self._scratch.seek(self._new[digest][1] * size)
-                yield np.frombuffer(self._scratch.read(size), np.uint8).reshape(self._shape)
-            else:
-                columns, row = self.found[digest]
-                yield columns.pixels[row]
+        self._scratch.seek(row * size)
+        return np.frombuffer(self._scratch.read(size), np.uint8).reshape(self._shape)
+
+    def facts(self) -> list[Facts]:
+        """What was added besides pixels, in that order; nothing if nothing was."""
+        if not self._modes:
+            return []
+        return [
+            Facts(
+                digests=np.frombuffer(self._digests, np.uint8).reshape(-1, 16),
+                phash=np.frombuffer(self._phash, np.uint64),
+                sizes=np.frombuffer(self._sizes, np.int32).reshape(-1, 2),
+                modes=np.array(self._modes),
+            )
+        ]
 
 
 def _row(sample: Sample, preprocess: ImagePreprocess) -> tuple[Row, np.ndarray]:

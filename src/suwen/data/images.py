@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,18 @@ from suwen.data.check import DataCheck, check
 from suwen.data.columns import Dataset, build
 from suwen.data.preprocess import ImagePreprocess, choose
 from suwen.data.readers.images import read_images
+from suwen.data.samples import Samples
 from suwen.data.split import assign_splits
 
 
 class ImageReader:
     """How images come in (a `suwen.core.dataset.Reader`)."""
 
-    def read(self, source: str | Path, *, labelled: bool = True) -> list[Sample]:
+    def read(self, source: str | Path, *, labelled: bool = True) -> Samples:
         """See `read_images`."""
         return read_images(source, labelled=labelled)
 
-    def preprocess(self, samples: list[Sample], settings: dict[str, Any]) -> ImagePreprocess:
+    def preprocess(self, samples: Sequence[Sample], settings: dict[str, Any]) -> ImagePreprocess:
         """From settings; size and channels that they leave open are chosen by looking at some of the samples."""
         if unknown := sorted(set(settings) - set(ImagePreprocess.model_fields)):
             raise RecipeError(
@@ -42,7 +44,7 @@ class ImageReader:
 
     def build(
         self,
-        samples: list[Sample],
+        samples: Sequence[Sample],
         preprocess: ImagePreprocess,
         *,
         seed: int,

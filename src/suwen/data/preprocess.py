@@ -14,6 +14,7 @@ from suwen.core.errors import DataError
 from suwen.core.sample import Sample
 from suwen.data.decode import read_pixels
 from suwen.data.picture import Picture, picture_of
+from suwen.data.samples import Samples
 
 Resize = Literal["pad", "crop", "stretch"]
 Intensity = Literal["auto", "window", "range", "percentile"]
@@ -195,10 +196,9 @@ def _look(samples: Sequence[Sample | Source]) -> Iterator[Picture]:
     """Up to `LOOK_AT` of the samples, decoded; raises the first failure if every one fails."""
     if not samples:
         raise DataError("no samples", why="there is nothing to choose a preprocessing by", fix="check the path")
-    ordered = sorted(samples, key=lambda item: item.id if isinstance(item, Sample) else "")
     failures, read = [], 0
-    for position in np.unique(np.linspace(0, len(ordered) - 1, LOOK_AT).round().astype(int)):
-        item = ordered[position]
+    for position in _spread(samples):
+        item = samples[position]
         try:
             picture = _picture(item.source if isinstance(item, Sample) else item)
         except DataError as error:
@@ -208,3 +208,11 @@ def _look(samples: Sequence[Sample | Source]) -> Iterator[Picture]:
         yield picture
     if not read:
         raise failures[0]
+
+
+def _spread(samples: Sequence[Sample | Source]) -> list[int]:
+    """Positions of up to `LOOK_AT` samples, evenly spread over their names; ascending, as packed rows are read."""
+    places = np.unique(np.linspace(0, len(samples) - 1, LOOK_AT).round().astype(int))
+    names = samples.ids if isinstance(samples, Samples) else [getattr(item, "id", "") for item in samples]
+    order = np.argsort(np.fromiter(names, np.dtypes.StringDType(), len(samples)), kind="stable")
+    return sorted(order[places].tolist())

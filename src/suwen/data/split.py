@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from suwen.core.errors import DataError
 from suwen.core.sample import SPLITS, Sample, Split
 from suwen.data.contents import content_digests
+from suwen.data.samples import Digests, Samples, sortable
 
 Fractions = tuple[float, float, float]
 
@@ -22,7 +25,7 @@ def assign_splits(
     fractions: Fractions = (0.7, 0.15, 0.15),
     cache: Path | None = None,
     progress: bool = True,
-) -> list[Sample]:
+) -> Samples:
     """The samples, each with a split.
 
     Splits that the source gives are kept. Where it gives train and test only, validation is cut from train; where it
@@ -43,9 +46,10 @@ def assign_splits(
     """
     if len(fractions) != 3 or min(fractions) < 0 or fractions[0] <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise DataError(f"fractions {fractions}", why="three parts of 1, the first above 0", fix="(0.7, 0.15, 0.15)")
-    given = {sample.split for sample in samples}
+    samples = Samples.of(samples)
+    given = set(samples.splits)
     if None in given and len(given) > 1:
-        without = [sample.id for sample in samples if sample.split is None]
+        without = [samples.ids[row] for row, split in enumerate(samples.splits) if split is None]
         raise DataError(
             f"{len(without)} of {len(samples)} samples have no split, such as {', '.join(without[:5])}",
             why="the others have one, and a guess could move a test image into training",
@@ -56,66 +60,86 @@ def assign_splits(
         return _cut(samples, seed, {"train": train, "val": val}, cache, progress)
     if given <= {None, "train"}:
         return _cut(samples, seed, {"train": train, "val": val, "test": test}, cache, progress)
-    return list(samples)
+    return samples
 
 
-def _cut(
-    samples: Sequence[Sample], seed: int, parts: dict[Split, float], cache: Path | None, progress: bool
-) -> list[Sample]:
+def _cut(samples: Samples, seed: int, parts: dict[Split, float], cache: Path | None, progress: bool) -> Samples:
     """Distribute what is in no split or in train over `parts`, and keep the rest.
 
     A subject that the source puts both in train and in test stays where it is, for the data check to name.
     """
-    fixed = {sample.subject for sample in samples if sample.split not in (None, "train")}
-    loose = [i for i, sample in enumerate(samples) if sample.split in (None, "train") and sample.subject not in fixed]
-    keys = _subject_keys([samples[index] for index in loose], cache, progress)
-    members: dict[str, list[int]] = defaultdict(list)
-    for index, key in zip(loose, keys, strict=True):
-        members[key].append(index)
-    strata: dict[str, list[str]] = defaultdict(list)
-    frequency = Counter(label for index in loose for label in label_names(samples[index]))
-    for key, indices in members.items():
-        labels = {label for index in indices for label in label_names(samples[index])}
-        strata[min(labels, key=lambda label: (frequency[label], label), default="")].append(key)
-    result = list(samples)
-    for keys_of_stratum in strata.values():
-        for key, split in _deal(keys_of_stratum, seed, parts).items():
-            for index in members[key]:
-                result[index] = dataclasses.replace(samples[index], split=split)
-    return result
+    fixed = {samples.subject(row) for row, split in enumerate(samples.splits) if split not in (None, "train")}
+    loose = np.array(
+        [
+            row
+            for row, split in enumerate(samples.splits)
+            if split in (None, "train") and samples.subject(row) not in fixed
+        ],
+        np.int64,
+    )
+    # one number a subject, in the order of the subjects' hashes
+    persons, member = np.unique(_subject_hashes(samples, loose, seed, cache, progress), return_inverse=True)
+    strata = _strata(samples, loose, member, len(persons))
+    dealt = np.zeros(len(persons), np.int8)
+    for stratum in np.unique(strata):
+        some = np.flatnonzero(strata == stratum)
+        dealt[some] = _deal(len(some), parts)
+    splits = list(samples.splits)
+    for row, person in zip(loose.tolist(), member.tolist(), strict=True):
+        splits[row] = SPLITS[dealt[person]]
+    return samples.with_splits(splits)
+
+
+def _strata(samples: Samples, loose: np.ndarray, member: np.ndarray, persons: int) -> np.ndarray:
+    """int64 (persons,): the rank of each subject's rarest label; one more than the last rank where it has none."""
+    frequency = Counter(label for row in loose for label in names_of(samples.targets[row]))
+    ranked = sorted(frequency, key=lambda label: (frequency[label], label))
+    rank = {label: position for position, label in enumerate(ranked)}
+    rarest = np.array(
+        [min((rank[label] for label in names_of(samples.targets[row])), default=len(rank)) for row in loose], np.int64
+    )
+    strata = np.full(persons, len(rank), np.int64)
+    np.minimum.at(strata, member, rarest)
+    return strata
 
 
 def label_names(sample: Sample) -> tuple[str, ...]:
     """The labels of a sample: none, one or several."""
-    if sample.target is None:
+    return names_of(sample.target)
+
+
+def names_of(target: Any) -> tuple[str, ...]:
+    """The labels that a target means: none, one or several."""
+    if target is None:
         return ()
-    return sample.target if isinstance(sample.target, tuple) else (str(sample.target),)
+    return target if isinstance(target, tuple) else (str(target),)
 
 
-def _deal(keys: Sequence[str], seed: int, parts: dict[Split, float]) -> dict[str, Split]:
-    """Subjects to splits, in the order of their hashes; every part has at least one subject if there are enough.
+def _deal(count: int, parts: dict[Split, float]) -> np.ndarray:
+    """The position in `SPLITS` of each of `count` subjects; every part has at least one if there are enough.
 
     With too few, train comes first and test second: a validation score can be done without.
     """
-    ordered = sorted(keys, key=lambda key: hashlib.blake2b(f"{seed}/{key}".encode(), digest_size=16).digest())
     total = sum(parts.values())
     counts: dict[Split, int] = {
-        split: round(len(keys) * share / total) for split, share in parts.items() if split != "train"
+        split: round(count * share / total) for split, share in parts.items() if split != "train"
     }
-    counts = {split: max(count, parts[split] > 0) for split, count in counts.items()}
-    while sum(counts.values()) >= len(keys) and any(counts.values()):
+    counts = {split: max(number, parts[split] > 0) for split, number in counts.items()}
+    while sum(counts.values()) >= count and any(counts.values()):
         most = max(counts, key=lambda split: (counts[split], split == "val"))
         counts[most] -= 1
-    dealt: list[Split] = [split for split in SPLITS for _ in range(counts.get(split, 0))]
-    return dict(zip(ordered, dealt + ["train"] * (len(keys) - len(dealt)), strict=True))
+    dealt = [position for position, split in enumerate(SPLITS) for _ in range(counts.get(split, 0))]
+    return np.array(dealt + [SPLITS.index("train")] * (count - len(dealt)), np.int8)
 
 
-def _subject_keys(samples: Sequence[Sample], cache: Path | None, progress: bool) -> list[str]:
-    """What stands for each sample's subject: its name, or the content of a picture that is a subject of its own."""
-    own = [sample for sample in samples if sample.subject == sample.id]
-    digests = iter(content_digests(own, cache=cache, progress=progress))
-    keys = []
-    for sample in samples:
-        digest = next(digests) if sample.subject == sample.id else None
-        keys.append(f"subject {sample.subject}" if digest is None else f"content {digest.hex()}")
-    return keys
+def _subject_hashes(samples: Samples, rows: np.ndarray, seed: int, cache: Path | None, progress: bool) -> np.ndarray:
+    """S16 (n,): the seed hashed with each sample's subject: its name, or the content of a picture of its own."""
+    own = samples.subjects is None or any(samples.subjects[row] == samples.ids[row] for row in rows)
+    digests = content_digests(samples, cache=cache, progress=progress) if own else Digests.unknown(len(samples))
+    hashes = np.zeros((len(rows), 16), np.uint8)
+    for position, row in enumerate(rows.tolist()):
+        subject = samples.subject(row)
+        digest = digests.get(row) if subject == samples.ids[row] else None
+        key = f"subject {subject}" if digest is None else f"content {digest.hex()}"
+        hashes[position] = np.frombuffer(hashlib.blake2b(f"{seed}/{key}".encode(), digest_size=16).digest(), np.uint8)
+    return sortable(hashes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, cast
 
@@ -26,9 +27,9 @@ class TimmEncoder(nn.Module):
     """A timm model without its classifier.
 
     Inputs are images ``(B, C, H, W)``: uint8 in [0, 255] or float in [0, 1]; they are normalised here.
-    `Features.pooled` is timm's ``forward_head(…, pre_logits=True)``; `tokens` and `maps` are given where the
-    architecture has them. `grid` and `patch` are the rows and columns of patches of a plain vision transformer and
-    their size in pixels, None for other networks.
+    `Features.pooled` is timm's ``forward_head(…, pre_logits=True)``; `tokens` (of patches alone) and `maps` are
+    given where the architecture has them. `grid` and `patch` are the rows and columns of patches of a plain vision
+    transformer and their size in pixels, None for other networks.
 
     Args:
         name: a timm model name, ``"resnet18"``, ``"vit_small_patch14_dinov2"``.
@@ -41,6 +42,7 @@ class TimmEncoder(nn.Module):
         resize: side in pixels to which inputs are interpolated on the device first; None leaves them, except that with
             ``stem="auto"`` a plain stem sees images under 64 px enlarged fourfold.
         normalise: ``"fixed"`` mean and standard deviation, or those of each ``"image"``.
+        mean, std: of inputs in [0, 1], one number or one a channel, in place of those that the weights bring.
         drop_rate, drop_path_rate: of timm, where the architecture has them.
 
     Raises:
@@ -65,6 +67,8 @@ class TimmEncoder(nn.Module):
         stem: Literal["auto", "plain", "small", "half"] = "auto",
         resize: int | None = None,
         normalise: Literal["fixed", "image"] = "fixed",
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -76,13 +80,15 @@ class TimmEncoder(nn.Module):
             if size < SMALL and stem == "plain" and resize is None:
                 resize = 4 * size
         self.config = {"name": f"timm:{name}", "stem": stem, "resize": resize, "normalise": normalise, **options}
+        given = {"mean": mean, "std": std}
+        self.config |= {key: _plain(value) for key, value in given.items() if value is not None}
         self.licence = found.licence if found else None
         self._wants_maps = "maps" in needs
         self._resize, self._normalise = resize, normalise
         self.model = _create(name, channels, resize or size, stem, found, options)
-        mean, std = _normalisation(self.model, channels, pretrained=found is not None)
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
+        usual = _normalisation(self.model, channels, pretrained=found is not None)
+        for (key, value), default in zip(given.items(), usual, strict=True):
+            self.register_buffer(key, default if value is None else _given(key, value, channels))
         shape = self._try(channels, size)
         self.width = shape.pooled.shape[1]
         self.grid, self.patch = _patches(self.model)
@@ -98,7 +104,8 @@ class TimmEncoder(nn.Module):
         else:
             last = self.model.forward_features(x)
         pooled = self.model.forward_head(last, pre_logits=True).flatten(1)
-        tokens = last if last.ndim == 3 else None
+        # class and register tokens come first and stand for no patch
+        tokens = last[:, int(getattr(self.model, "num_prefix_tokens", 0)) :] if last.ndim == 3 else None
         if maps is None and last.ndim == 4:
             maps = (self._grid(last),)
         return Features(pooled=pooled, tokens=tokens, maps=maps)
@@ -224,3 +231,19 @@ def _normalisation(model: nn.Module, channels: int, *, pretrained: bool) -> tupl
         values = values if len(values) == channels else values.mean().expand(channels)
         found.append(values.reshape(1, channels, 1, 1).clone())
     return found[0], found[1]
+
+
+def _plain(value: float | Sequence[float]) -> float | list[float]:
+    return float(value) if isinstance(value, (int, float)) else [float(each) for each in value]
+
+
+def _given(name: str, value: float | Sequence[float], channels: int) -> Tensor:
+    """A mean or deviation that the user names, ``(1, C, 1, 1)``."""
+    values = torch.tensor(_plain(value)).reshape(-1)
+    if len(values) not in (1, channels) or not values.isfinite().all() or (name == "std" and (values <= 0).any()):
+        raise RecipeError(
+            f"encoder.options.{name} = {value}",
+            why=f"it is one number, or one for each of {channels} channels, in [0, 1]; a deviation is above 0",
+            fix=f"--set encoder.options.{name}=0.5",
+        )
+    return values.expand(channels).reshape(1, channels, 1, 1).clone()

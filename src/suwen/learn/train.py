@@ -108,6 +108,7 @@ def train(
         module,
         optimizer,
         settings,
+        precision=fabric.strategy.precision,
         folder=folder,
         evaluate=_evaluator(model, dataset, score, probe, fabric.autocast),
         average=Average(module.to(fabric.device), settings.average) if settings.average else None,

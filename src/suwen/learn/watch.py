@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +23,24 @@ Evaluate = Callable[[nn.Module], dict[str, float]]
 """The module in evaluation mode → figures; ``"score"`` is raised, ties are broken by a lower ``"loss"``, if given."""
 
 
+class Stateful(Protocol):
+    """What can be put into a checkpoint and taken out again."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nested numbers and tensors."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Become what `state_dict` gave."""
+        ...
+
+
 class Watch:
     """Observes one training of `module`: ``with watch as progress``. However that ends, the logs are closed.
 
     Args:
         module, optimizer: what a checkpoint holds.
+        precision: Fabric's, whose state (the loss scale of fp16) a checkpoint holds too.
         settings: of the recipe.
         folder: for checkpoints; None keeps none.
         evaluate: figures on validation; None where there is none, then the last weights are kept.
@@ -43,6 +56,7 @@ class Watch:
         optimizer: torch.optim.Optimizer,
         settings: TrainingSettings,
         *,
+        precision: Stateful | None = None,
         folder: Path | None = None,
         evaluate: Evaluate | None = None,
         average: Average | None = None,
@@ -51,7 +65,7 @@ class Watch:
         rate: Callable[[int], float] = lambda step: math.nan,
         batches: int = 0,
     ) -> None:
-        self.module, self.optimizer, self.settings = module, optimizer, settings
+        self.module, self.optimizer, self.settings, self.precision = module, optimizer, settings, precision
         self.file = folder / "last.safetensors" if folder else None
         self.evaluate, self.average, self.logs = evaluate, average, logs
         self.name_rows, self.rate, self.batches = name_rows, rate, batches
@@ -139,6 +153,7 @@ class Watch:
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else {"steps": self.average.steps, "weights": self.average.weights},
             "best": self.best_weights,
+            "precision": None if self.precision is None else self.precision.state_dict(),
         }
         save_checkpoint(self.file, state)
 
@@ -150,6 +165,8 @@ class Watch:
             for key, value in state["average"]["weights"].items():
                 self.average.weights[key].copy_(value)
         self.best_weights = state["best"]
+        if self.precision is not None and state.get("precision"):  # checkpoints of before have none
+            self.precision.load_state_dict(state["precision"])
         return Progress(**state["progress"])
 
     def _read(self, progress: Progress) -> None:

@@ -19,7 +19,7 @@ from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.report import Example, ReportContent, write_report
 from suwen.evaluation.summarise import summarise
 from suwen.verbs.judge import judge
-from suwen.verbs.reporting import examples, hospital_of
+from suwen.verbs.reporting import examples, hospital_of, unscaled
 from suwen.verbs.seen import seen_before
 from suwen.verbs.work import counts_of, versions
 
@@ -114,6 +114,7 @@ def _content(
         simulated=hospital_of(data) is not None,
         headline=model.task.metric,
         temperature=model.calibration.temperature,
+        uncalibrated=unscaled(next(iter(outcomes.values())), model.calibration.temperature),
     )
 
 

@@ -35,8 +35,8 @@ def outcome_of(model: Model, dataset: Dataset, rows: np.ndarray, logits: np.ndar
 def outcome_from(dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray, *, positive: int = -1) -> Outcome:
     """What was true and what was said, ``(n, K)``, of some rows."""
     return Outcome(
-        ids=dataset.ids[rows],
-        subjects=dataset.subjects[rows],
+        ids=np.array(dataset.ids[rows].tolist(), np.str_),
+        subjects=np.array(dataset.subjects[rows].tolist(), np.str_),
         target=np.asarray(dataset.targets)[rows],
         probabilities=probabilities,
         labels=tuple(dataset.labels),

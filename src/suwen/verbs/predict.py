@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,15 @@ def predict_each(
 ) -> Iterator[Prediction]:
     """As `predict`, one after the other, so that a large folder needs little memory."""
     model = run if isinstance(run, Model) else load(run, device=device)
-    samples = [sample for each in inputs for sample in _samples(model, each)]
-    for start in range(0, len(samples), BATCH):
-        yield from _answer(model, samples[start : start + BATCH], skip_bad)
+    samples = chain.from_iterable([_samples(model, each) for each in inputs])
+    while some := list(islice(samples, BATCH)):
+        yield from _answer(model, some, skip_bad)
 
 
-def _samples(model: Model, source: Any) -> list[Sample]:
+def _samples(model: Model, source: Any) -> Sequence[Sample]:
     if isinstance(source, np.ndarray):
         return [Sample(id="array", source=source, target=None, subject="array")]
-    read: list[Sample] = READERS[model.task.reader].read(source, labelled=False)
+    read: Sequence[Sample] = READERS[model.task.reader].read(source, labelled=False)
     return read
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,24 @@ def write_run_report(
         headline=model.task.metric,
         criterion=recipe.evaluation.threshold,
         temperature=model.calibration.temperature,
+        uncalibrated=unscaled(outcomes[split], model.calibration.temperature) if outcomes else None,
     )
     write_report(run.report, content)
+
+
+def unscaled(outcome: Outcome, temperature: float) -> Outcome:
+    """The same answers as they were before temperature scaling.
+
+    Scaled probabilities are softmax(z / T) or sigmoid(z / T) (Guo et al. 2017, equation 9), so that their logarithms or
+    log-odds times T are the logits z, up to a constant that softmax does not see.
+    """
+    scaled = np.clip(outcome.probabilities, np.finfo(np.float64).tiny, 1.0)
+    if outcome.multi_label:
+        odds = temperature * (np.log(scaled) - np.log1p(-np.minimum(scaled, 1 - np.finfo(np.float64).epsneg)))
+        return replace(outcome, probabilities=1 / (1 + np.exp(-odds)))
+    logits = temperature * np.log(scaled)
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return replace(outcome, probabilities=raised / raised.sum(axis=1, keepdims=True))
 
 
 def hospital_of(source: str | Path) -> Path | None:

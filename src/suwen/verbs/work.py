@@ -22,13 +22,13 @@ from suwen.learn.log import ConsoleLog, JsonLog, Log, TensorBoardLog, WandbLog
 VERSIONS = ("suwen", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "scikit-learn", "pydicom", "pillow")
 
 
-def read_samples(reader: Reader, source: str, *, labelled: bool = True) -> list[Sample]:
+def read_samples(reader: Reader, source: str, *, labelled: bool = True) -> Sequence[Sample]:
     """All Samples of a source."""
     return reader.read(source, labelled=labelled)
 
 
 def prepare(
-    reader: Reader, samples: list[Sample], recipe: Recipe, *, fractions: tuple[float, float, float] | None
+    reader: Reader, samples: Sequence[Sample], recipe: Recipe, *, fractions: tuple[float, float, float] | None
 ) -> Dataset:
     """The samples, preprocessed as the recipe says, split and decoded."""
     settings = {key: value for key, value in recipe.inputs.items() if value is not None}

@@ -13,10 +13,10 @@ from suwen.data.readers.headers import read_headers
 
 def test_headers_are_read_once(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film = Path(str(get_testdata_file("MR_small.dcm"))).read_bytes()
-    files = [tmp_path / name for name in ("IM1", "a.png", "b.DCM")]
+    files = ["IM1", "a.png", "b.DCM"]
     for file in files:
-        file.write_bytes(film)
-    first = read_headers(files, cache=cache)
-    assert [found.get("subject") for found in first] == ["4MR1", None, "4MR1"]
+        (tmp_path / file).write_bytes(film)
+    first = read_headers(files, tmp_path, cache=cache)
+    assert {row: found["subject"] for row, found in first.items()} == {0: "4MR1", 2: "4MR1"}
     monkeypatch.setattr(headers, "read_header", lambda path: pytest.fail(f"{path} was read again"))
-    assert read_headers(files, cache=cache) == first
+    assert read_headers(files, tmp_path, cache=cache) == first

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from suwen.core.errors import DataError
-from suwen.data.readers import npz
+from suwen.data.picture import picture_of
+from suwen.data.readers import npz, packed
 from suwen.data.readers.npz import read_npz
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 8, 8), dtype=np.uint8)
@@ -76,12 +77,32 @@ def test_pictures_without_labels_are_unlabelled(save: Save) -> None:
     assert [sample.target for sample in read_npz(save(test_images=IMAGES))] == [None] * 5
 
 
-def test_large_arrays_are_mapped_and_the_same(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = save(train_images=IMAGES, train_labels=LABELS)
-    monkeypatch.setattr(npz, "IN_MEMORY", 100)
-    samples = read_npz(path)
+@pytest.mark.parametrize("save_array", [np.savez, np.savez_compressed])
+def test_pictures_are_unpacked_a_block_at_a_time_in_any_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_array: Any
+) -> None:
+    monkeypatch.setattr(packed, "BLOCK", 2 * IMAGES[0].nbytes)
+    save_array(tmp_path / "set.npz", train_images=IMAGES, test_images=IMAGES[::-1])
+    samples = read_npz(tmp_path / "set.npz")
+    expected = np.concatenate([IMAGES, IMAGES[::-1]])
+    for row in (0, 1, 2, 4, 9, 3, 0, 8, 5):
+        assert np.array_equal(samples[row].source, expected[row])
     assert not samples[0].source.flags.writeable  # type: ignore[union-attr]
-    assert np.array_equal(np.stack([sample.source for sample in samples]), IMAGES)
+
+
+def test_an_unchanged_file_is_not_unpacked_again(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(train_images=IMAGES, train_labels=LABELS)
+    first = read_npz(path)
+    monkeypatch.setattr(npz, "picture_digest", lambda pixels: pytest.fail("a picture was unpacked again"))
+    again = read_npz(path)
+    assert first.digests is not None and again.digests is not None
+    assert np.array_equal(again.digests.values, first.digests.values)
+    assert again.digests.get(3) == picture_of(IMAGES[3]).digest()
+
+
+def test_columns_before_rows_are_refused(save: Save) -> None:
+    with pytest.raises(DataError, match="Fortran order"):
+        read_npz(save(train_images=np.asfortranarray(IMAGES)))
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -109,13 +130,12 @@ def test_ill_formed_sets_are_refused(save: Save, name: str) -> None:
     assert refusal.value.fix
 
 
-def test_pickled_objects_are_never_loaded(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = save(train_images=np.array([object()], dtype=object), train_labels=LABELS[:1])
-    for limit in (1 << 20, 1):
-        monkeypatch.setattr(npz, "IN_MEMORY", limit)
-        with pytest.raises(DataError) as refusal:
-            read_npz(path)
-        assert "never loaded" in refusal.value.why
+@pytest.mark.parametrize("name", ["train_images", "train_labels"])
+def test_pickled_objects_are_never_loaded(save: Save, name: str) -> None:
+    arrays = {"train_images": IMAGES[:1], "train_labels": LABELS[:1], name: np.array([object()], dtype=object)}
+    with pytest.raises(DataError) as refusal:
+        read_npz(save(**arrays))
+    assert "never loaded" in refusal.value.why
 
 
 @pytest.mark.parametrize("share", [0.02, 0.4, 0.9])

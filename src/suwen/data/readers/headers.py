@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,27 @@ DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ""})
 """Names under which DICOM files are looked for. Scanners write them without a suffix."""
 
 
-def read_headers(files: Sequence[Path], *, cache: Path | None = None) -> list[dict[str, Any]]:
-    """`read_header` of each file, empty for files that are not DICOM. Unchanged files are read only the first time."""
-    candidates = [file for file in files if file.suffix.lower() in DICOM_SUFFIXES]
+def read_headers(names: Sequence[str], root: Path, *, cache: Path | None = None) -> dict[int, dict[str, Any]]:
+    """Position → `read_header` of the DICOM files among `names`. Unchanged files are read only the first time."""
+    candidates = [row for row, name in enumerate(names) if suffix(name) in DICOM_SUFFIXES]
     if not candidates:
-        return [{} for _ in files]
-    table = FileTable(candidates, "headers", cache)
-    headers: dict[Path, dict[str, Any]] = {}
-    for file in track(candidates, "Reading DICOM headers", len(candidates)):
-        known = table.get(file)
-        if known is None:
-            when, known = stamp(file), read_header(file)
-            table.add(file, when, known)
-        headers[file] = known
-    table.save()
-    return [dict(headers.get(file, {})) for file in files]
+        return {}
+    headers: dict[int, dict[str, Any]] = {}
+    with FileTable("headers", cache) as table:
+        for row in track(candidates, "Reading DICOM headers", len(candidates)):
+            file = root / names[row]
+            known = table.get(file)
+            when = stamp(file)
+            header = read_header(file) if known is None else json.loads(known)
+            if known is None:
+                table.add(file, when, json.dumps(header).encode())
+            if header:
+                headers[row] = header
+    return headers
+
+
+def suffix(name: str) -> str:
+    """The ending of a file name as `PurePath.suffix` has it, in lower case, without making a path."""
+    last = name.rpartition("/")[2]
+    dot = last.rfind(".")
+    return last[dot:].lower() if 0 < dot < len(last) - 1 else ""

@@ -6,16 +6,15 @@ import glob
 from pathlib import Path
 
 from suwen.core.errors import DataError
-from suwen.core.sample import Sample
-from suwen.data.readers.folders import image_sample, read_folder
-from suwen.data.readers.headers import read_headers
+from suwen.data.readers.folders import image_samples, read_folder
 from suwen.data.readers.manifest import read_manifest
 from suwen.data.readers.npz import read_npz
+from suwen.data.samples import Samples
 
 MANIFEST = "manifest.csv"
 
 
-def read_images(source: Path | str, *, labelled: bool = True, cache: Path | None = None) -> list[Sample]:
+def read_images(source: Path | str, *, labelled: bool = True, cache: Path | None = None) -> Samples:
     """Samples of images, chosen by what `source` is.
 
     - ``*.npz``: MedMNIST format
@@ -36,7 +35,7 @@ def read_images(source: Path | str, *, labelled: bool = True, cache: Path | None
     if path.is_dir():
         return _read_folder(path, labelled, cache)
     if path.suffix.lower() == ".npz" and path.is_file():
-        return read_npz(path)
+        return read_npz(path, cache=cache)
     if path.suffix.lower() == ".csv" and path.is_file():
         return read_manifest(path, labelled=labelled, cache=cache)
     matches = [str(path)] if path.is_file() else glob.glob(str(source), recursive=True)  # noqa: PTH207
@@ -47,14 +46,13 @@ def read_images(source: Path | str, *, labelled: bool = True, cache: Path | None
             why="and as a pattern it matches no file" if glob.has_magic(str(source)) else "",
             fix="check the path; a relative one is looked up from the folder you are in",
         )
-    headers = read_headers(files, cache=cache)
-    return [image_sample(file, header, id=file.as_posix()) for file, header in zip(files, headers, strict=True)]
+    return image_samples([file.as_posix() for file in files], Path(), cache=cache)
 
 
-def _read_folder(folder: Path, labelled: bool, cache: Path | None) -> list[Sample]:
+def _read_folder(folder: Path, labelled: bool, cache: Path | None) -> Samples:
     if (folder / MANIFEST).is_file():
         return read_manifest(folder / MANIFEST, labelled=labelled, cache=cache)
     packed = sorted(folder.glob("*.npz"))
     if len(packed) == 1 and not any(path.is_dir() for path in folder.iterdir()):
-        return read_npz(packed[0])
+        return read_npz(packed[0], cache=cache)
     return read_folder(folder, cache=cache)

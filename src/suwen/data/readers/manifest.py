@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from suwen.core.errors import DataError
-from suwen.core.sample import Sample
 from suwen.data.readers.folders import SPLIT_FOLDERS
 from suwen.data.readers.headers import read_headers
+from suwen.data.samples import Samples, Table, Texts, files_in
 
 KNOWN = ("path", "label", "subject", "split")
 BLANK = frozenset({"", "nan", "na", "n/a", "null"})
@@ -20,7 +22,7 @@ BLANK = frozenset({"", "nan", "na", "n/a", "null"})
 SHOWN = 10
 
 
-def read_manifest(csv: Path, *, labelled: bool = True, cache: Path | None = None) -> list[Sample]:
+def read_manifest(csv: Path, *, labelled: bool = True, cache: Path | None = None) -> Samples:
     """The rows of a manifest as Samples.
 
     Columns: ``path`` relative to the CSV; ``label``, several as ``a|b`` and none of them as ``|``; ``subject``
@@ -38,7 +40,6 @@ def read_manifest(csv: Path, *, labelled: bool = True, cache: Path | None = None
     """
     table = _read_table(csv)
     _need_columns(table, csv, ("path", "label") if labelled else ("path",))
-    files = [csv.parent / text for text in table["path"]]
     _refuse(table, table["path"].map(_blank), csv, "path", "an image is found by its path", "fill them in")
     _refuse(
         table,
@@ -48,19 +49,38 @@ def read_manifest(csv: Path, *, labelled: bool = True, cache: Path | None = None
         "an image is listed twice",
         "keep one row an image; several labels are written a|b",
     )
-    absent = pd.Series([not file.is_file() for file in files])
+    absent = pd.Series([not os.path.isfile(csv.parent / text) for text in table["path"]])  # noqa: PTH113
     _refuse(table, absent, csv, "path", "there is no such file", f"paths are relative to {csv.parent}")
     targets, splits = _targets(table, csv, labelled), _splits(table, csv)
-    headers = read_headers(files, cache=cache)
-    return [_sample(*parts) for parts in zip(files, headers, table.to_dict("records"), targets, splits, strict=True)]
+    ids = Texts(table["path"])
+    headers = read_headers(ids, csv.parent, cache=cache)
+    return Samples(
+        ids=ids,
+        sources=files_in(csv.parent, ids),
+        targets=targets,
+        splits=splits,
+        subjects=_subjects(table, ids, headers),
+        metadata=_metadata(table, headers),
+    )
 
 
-def _sample(file: Path, header: dict[str, Any], row: dict[Any, str], target: Any, split: Any) -> Sample:
-    """What the manifest says comes before what the DICOM header says."""
-    named = header.get("subject", row["path"]) if _blank(row.get("subject", "")) else row["subject"]
-    metadata = {name: value for name, value in header.items() if name != "subject"}
-    metadata |= {column: value for column, value in row.items() if column not in KNOWN}
-    return Sample(id=row["path"], source=file, target=target, subject=named, split=split, metadata=metadata)
+def _subjects(table: pd.DataFrame, ids: Texts, headers: dict[int, dict[str, Any]]) -> list[str] | None:
+    """What the manifest says comes before what the DICOM header says; None where each picture stands for itself."""
+    if "subject" not in table.columns and not headers:
+        return None
+    named = table["subject"] if "subject" in table.columns else [""] * len(table)
+    return [headers.get(row, {}).get("subject", ids[row]) if _blank(name) else name for row, name in enumerate(named)]
+
+
+def _metadata(table: pd.DataFrame, headers: dict[int, dict[str, Any]]) -> Mapping[int, Mapping[str, Any]]:
+    """The further columns, over what the DICOM headers say. Equal cells share their text."""
+    own = Table({name: [sys.intern(text) for text in table[name]] for name in table.columns if name not in KNOWN})
+    if not headers:
+        return own
+    return {
+        row: {name: value for name, value in headers.get(row, {}).items() if name != "subject"} | dict(own.get(row, {}))
+        for row in range(len(table))
+    }
 
 
 def _read_table(csv: Path) -> pd.DataFrame:
@@ -113,8 +133,9 @@ def _targets(table: pd.DataFrame, csv: Path, labelled: bool) -> list[Any]:
         "fill them in or remove the rows; in a multi-label set none of the labels is written |",
     )
     if not several:
-        return labels.tolist()
-    return [tuple(part.strip() for part in text.split("|") if part.strip()) for text in labels]
+        return [sys.intern(text) for text in labels]
+    shared = {text: tuple(part.strip() for part in text.split("|") if part.strip()) for text in labels.unique()}
+    return [shared[text] for text in labels]
 
 
 def _splits(table: pd.DataFrame, csv: Path) -> list[Any]:

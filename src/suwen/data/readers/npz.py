@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,74 +11,123 @@ from typing import Any
 
 import numpy as np
 
-from suwen.core.errors import DataError
-from suwen.core.sample import SPLITS, Sample, Split
+from suwen.core.errors import DataError, FileUnreadable
+from suwen.core.sample import SPLITS, Split
+from suwen.data.contents import FileTable, stamp
+from suwen.data.picture import picture_of
 from suwen.data.progress import track
+from suwen.data.readers.packed import PackedRows
+from suwen.data.samples import Digests, Samples, Texts
 
 COLOUR = (1, 3, 4)
 """Sizes that the last axis of a colour picture can have."""
 
-IN_MEMORY, BLOCK = 1 << 26, 1 << 24
-"""Bytes of an array that is simply loaded; bytes unpacked at a time of a larger one."""
+DAMAGES = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+"""What reading a file raises that is no npz, is damaged, or holds pickled objects."""
 
 
-def read_npz(path: Path) -> list[Sample]:
+def read_npz(path: Path, *, cache: Path | None = None) -> Samples:
     """The pictures of a MedMNIST-format file as Samples named ``train[0]``, ``train[1]`` …
 
     Images are (n, H, W) or (n, H, W, 1|3|4). Labels are integers (n,) or (n, 1), one class each, or 0/1 (n, K) for
     K labels at once. Labels are named by their number, unless the file has an array ``labels`` of names, or the
     file ``STEM.labels.json`` lies beside it: a list, or a mapping such as ``{"0": "normal", "1": "pneumonia"}``.
-    Every picture is a subject of its own: the format knows no subjects.
+    Every picture is a subject of its own: the format knows no subjects. The pictures stay in the file and are unpacked
+    when they are asked for, a few at a time. The whole is read once, to see whether it is sound and what it holds;
+    an unchanged file is not read again for that.
+
+    Args:
+        path: the file.
+        cache: folder of the table of what was read before; the user's cache folder when None.
 
     Raises:
         DataError: not an npz file, damaged, with pickled objects, without the arrays above, or with arrays of
             other shapes or lengths; labels that are NaN, negative or without a name.
     """
-    arrays = _load(path)
-    splits = [split for split in SPLITS if f"{split}_images" in arrays]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+            splits = [split for split in SPLITS if f"{split}_images" in names]
+            small = [*(f"{split}_labels" for split in splits), "labels"]
+            arrays = {name: _array(archive, name) for name in small if name in names}
+        images = {split: PackedRows(path, f"{split}_images") for split in splits}
+    except DAMAGES as error:
+        raise _damaged(path, error) from error
     if not splits:
         raise DataError(
-            f"{path} holds {', '.join(arrays) or 'nothing'}",
+            f"{path} holds {', '.join(names) or 'nothing'}",
             why="there is no train_images, val_images or test_images in it",
             fix="save it in MedMNIST format: numpy.savez(path, train_images=…, train_labels=…, …)",
         )
-    names = _label_names(path, arrays)
-    return [sample for split in splits for sample in _read_split(path, arrays, split, names)]
+    named = _label_names(path, arrays)
+    targets = [target for split in splits for target in _read_split(path, images[split], arrays, split, named)]
+    with FileTable("packed", cache) as table:
+        digests = [_digests(path, images[split], table) for split in splits]
+    starts = np.cumsum([0, *(len(images[split]) for split in splits)])
+
+    def source(row: int) -> np.ndarray:
+        part = int(np.searchsorted(starts, row, side="right")) - 1
+        return images[splits[part]][row - int(starts[part])]
+
+    return Samples(
+        ids=Texts(f"{split}[{index}]" for split in splits for index in range(len(images[split]))),
+        sources=source,
+        targets=targets,
+        splits=[split for split in splits for _ in range(len(images[split]))],
+        digests=Digests(*(np.concatenate([getattr(d, name) for d in digests]) for name in ("values", "known"))),
+    )
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path}: {error}",
+        why="it is no npz file, it is damaged, or it holds pickled objects, which are never loaded",
+        fix="save plain arrays with numpy.savez_compressed",
+    )
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as packed:
+        return np.asarray(np.lib.format.read_array(packed, allow_pickle=False))
+
+
+def _digests(path: Path, images: PackedRows, table: FileTable) -> Digests:
+    """The digest of each picture. An unchanged file is believed; any other is read to its end and its checksum."""
+    when, count = stamp(path), len(images)
+    known = table.get(path, images.name)
+    if known is not None and len(known) == 17 * count:
+        packed = np.frombuffer(known, np.uint8)
+        return Digests(packed[count:].reshape(count, 16).copy(), packed[:count].astype(bool))
+    digests = Digests.unknown(count)
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-            return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(
-            f"{path}: {error}",
-            why="it is no npz file, it is damaged, or it holds pickled objects, which are never loaded",
-            fix="save plain arrays with numpy.savez_compressed",
-        ) from error
+        for row in track(range(count), f"Reading {images.name}", count):
+            with contextlib.suppress(FileUnreadable):
+                digests.put(row, picture_digest(images[row]))
+        images.check_end()
+    except DAMAGES as error:
+        raise _damaged(path, error) from error
+    table.add(path, when, digests.known.astype(np.uint8).tobytes() + digests.values.tobytes(), images.name)
+    return digests
 
 
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """One array; a large one is unpacked to a temporary file and mapped, so that it does not fill the memory."""
-    with archive.open(member) as packed:
-        if member.file_size <= IN_MEMORY:
-            return np.asarray(np.lib.format.read_array(packed, allow_pickle=False))
-        version = np.lib.format.read_magic(packed)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, by_column, kind = read_header(packed)
-        if kind.hasobject:
-            raise ValueError(f"{member.filename} holds objects")
-        unpacked = tempfile.TemporaryFile()  # noqa: SIM115  (the mapping keeps it open; it vanishes with it)
-        blocks = iter(lambda: packed.read(BLOCK), b"")
-        for block in track(blocks, f"Unpacking {member.filename}", -(-member.file_size // BLOCK)):
-            unpacked.write(block)
-        return np.asarray(np.memmap(unpacked, kind, "r", shape=shape, order="F" if by_column else "C"))
+def picture_digest(pixels: np.ndarray) -> bytes:
+    """`Picture.digest` of pixels.
+
+    Raises:
+        FileUnreadable: they are no picture.
+    """
+    try:
+        return picture_of(pixels).digest()
+    except DataError as error:
+        raise FileUnreadable(error.seen, why=error.why, fix=error.fix) from error
 
 
-def _read_split(path: Path, arrays: dict[str, np.ndarray], split: Split, names: dict[int, str]) -> list[Sample]:
-    images, labels = arrays[f"{split}_images"], arrays.get(f"{split}_labels")
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in COLOUR):
+def _read_split(
+    path: Path, images: PackedRows, arrays: dict[str, np.ndarray], split: Split, names: dict[int, str]
+) -> list[Any]:
+    """The targets of one split."""
+    labels = arrays.get(f"{split}_labels")
+    if len(images.shape) not in (3, 4) or (len(images.shape) == 4 and images.shape[-1] not in COLOUR):
         raise DataError(
             f"{path}: {split}_images has the shape {images.shape}",
             why="pictures are (n, height, width) or (n, height, width, 1, 3 or 4); volumes are not pictures",
@@ -91,11 +140,7 @@ def _read_split(path: Path, arrays: dict[str, np.ndarray], split: Split, names: 
             why="each picture has one row of labels",
             fix="save them together again",
         )
-    ids = [f"{split}[{index}]" for index in range(len(images))]
-    return [
-        Sample(id=id, source=image, target=target, subject=id, split=split)
-        for id, image, target in zip(ids, images, targets, strict=True)
-    ]
+    return targets
 
 
 def _targets(path: Path, name: str, labels: np.ndarray, names: dict[int, str]) -> list[Any]:
@@ -113,14 +158,18 @@ def _targets(path: Path, name: str, labels: np.ndarray, names: dict[int, str]) -
         )
     classes = table.astype(np.int64)
     if classes.shape[1] == 1:
-        return [_named(path, names, int(index)) for index in classes[:, 0]]
+        known = {int(index): _named(path, names, int(index)) for index in np.unique(classes)}
+        return [known[int(index)] for index in classes[:, 0]]
     if classes.max(initial=0) > 1:
         raise DataError(
             f"{path}: {name} has {classes.shape[1]} columns and values up to {classes.max()}",
             why="several columns are several labels, each of which an image has (1) or not (0)",
             fix="save one column of class numbers, or columns of 0 and 1",
         )
-    return [tuple(_named(path, names, int(index)) for index in np.flatnonzero(row)) for row in classes]
+    shared: dict[bytes, tuple[str, ...]] = {}  # one tuple for all pictures with the same labels
+    for row in np.unique(classes, axis=0):
+        shared[row.tobytes()] = tuple(_named(path, names, int(index)) for index in np.flatnonzero(row))
+    return [shared[row.tobytes()] for row in classes]
 
 
 def _is_class(row: np.ndarray) -> bool:
