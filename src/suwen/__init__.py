@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from suwen.verbs.explain import explain as explain
     from suwen.verbs.finetune import finetune as finetune
     from suwen.verbs.predict import predict as predict
+    from suwen.verbs.query import query as query
     from suwen.verbs.simulate import simulate as simulate
 
 

@@ -28,8 +28,10 @@ from suwen.evaluation.summarise import summarise
 from suwen.evaluation.threshold import choose_threshold
 from suwen.learn.log import ConsoleLog, JsonLog, Log, TensorBoardLog, WandbLog
 from suwen.learn.train import Trained, train
+from suwen.verbs.first import First, first_of, keeping_task, write_fisher
 from suwen.verbs.judge import calibrate, judge, judge_baselines, score_by
 from suwen.verbs.reporting import write_run_report
+from suwen.verbs.sources import build_dataset, digests_of, same_held_out, split_seed
 
 JUDGED: tuple[str, ...] = ("val", "test")
 VERSIONS = ("suwen", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "scikit-learn", "pydicom", "pillow")
@@ -49,6 +51,10 @@ def finetune(
     precision: str | None = None,
     positive: str | None = None,
     by: Sequence[str] = (),
+    labels: Sequence[str | Path] = (),
+    extend: str | Path | None = None,
+    keep: str | None = None,
+    also: str | Path | None = None,
     seed: int | None = None,
     recipe: str | Path | None = None,
     set: Sequence[str] = (),
@@ -74,6 +80,12 @@ def finetune(
         size: side of the input images in pixels; chosen from the data unless given.
         positive: the positive label of a binary question; the last one unless given.
         by: metadata columns to report subgroups of.
+        labels: further labelled data to train on, such as a ``query.csv`` that was filled in; paths as in any manifest.
+        extend: a Run whose recipe and data this one takes over, with `labels` added. Validation and test stay what
+            they were. It starts as that Run started; from what it learned with ``encoder="run:…"``.
+        keep: how to keep what the Run in ``encoder="run:FIRST"`` learned: ``"l2sp"``, ``"ewc"``, ``"rehearsal"``, or
+            ``"plain"`` to start from its head too and keep nothing.
+        also: data of that first Run's site: to rehearse, and for its figures before and after.
         seed: of the split, the weights, the order and the augmentation.
         recipe: a YAML file of settings, such as the ``recipe.yaml`` of another Run.
         set: single settings, ``"training.epochs=20"``.
@@ -105,17 +117,43 @@ def finetune(
             "adapt": adapt,
             "precision": precision,
         },
+        "first": {"keep": keep, "data": None if also is None else str(also)},
         "evaluation": {"positive": positive, "by": tuple(by) or None},
         "seed": seed,
         "task": task,
     }
-    settings = full_recipe(read_recipe(Path(recipe)) if recipe else {}, _given(asked), parse_set(set))
+    below = start_from(recipe=recipe, extend=extend, encoder=encoder)
+    more = {"data": {"more": [*below.get("data", {}).get("more", ()), *map(str, labels)]}} if labels else {}
+    settings = full_recipe(_undecayed(keep), below, more, _given(asked), parse_set(set))
     if not settings.data.source:
         raise RecipeError("no data", why="nothing to learn from", fix="suwen finetune TASK DATA --out RUN")
     run = Run(out or Path("runs") / settings.task)
     console = Console(quiet=quiet, highlight=False)
     _refuse_finished(run, overwrite)
-    return Finetuning(settings, run, console, tuple(log), overwrite).run_it()
+    return Finetuning(settings, run, console, tuple(log), overwrite, Run(extend) if extend else None).run_it()
+
+
+def start_from(*, recipe: str | Path | None, extend: str | Path | None, encoder: str | None = None) -> dict[str, Any]:
+    """The settings that others are laid over: a recipe file's, or those of a Run that is extended.
+
+    An extended Run fixes its labels (a misspelt one must not become a class) and its split, whatever the new seed. A
+    new encoder drops the old one's weights and options, and what had been kept for it.
+    """
+    if extend is None:
+        return read_recipe(Path(recipe)) if recipe else {}
+    if recipe is not None:
+        raise RecipeError("--extend and --recipe", why="a Run brings its own recipe", fix="drop one of them")
+    kept = make_recipe(read_recipe(Run(extend).recipe))
+    nested = kept.model_dump(mode="json")
+    nested["data"] |= {"labels": list(Run(extend).load().head.labels), "seed": split_seed(kept)}
+    if encoder is not None:
+        nested = {name: value for name, value in nested.items() if name not in ("encoder", "first")}
+    return nested
+
+
+def _undecayed(keep: str | None) -> dict[str, Any]:
+    """A penalty that pulls weights to where they were replaces decay, which pulls them to 0."""
+    return {"training": {"weight_decay": 0.0}} if keep in ("l2sp", "ewc") else {}
 
 
 def full_recipe(*layers: Mapping[str, Any]) -> Recipe:
@@ -138,19 +176,21 @@ class Finetuning:
     console: Console
     logs: tuple[str, ...] = ()
     overwrite: bool = False
+    extends: Run | None = None
 
     def run_it(self) -> Model:
         """Read, check, train, calibrate, save, judge, report."""
         began = time.monotonic()
         task: Task = TASKS[self.recipe.task]
-        dataset, check = self.read(task)
+        first = first_of(self.recipe)
+        dataset, check = self.read(task, first)
         self.recipe = self.recipe.completed(inputs=dataset.preprocess.model_dump(), rows=len(dataset.where("train")))
         _claim(self.run, self.recipe, self.overwrite)
         self.console.print(
             f"[bold]{self.recipe.encoder.name}[/], {self.recipe.training.epochs} epochs → {self.run.path}"
         )
         trained = train(
-            task,
+            keeping_task(task, first, tuple(dataset.labels)),
             dataset,
             self.recipe,
             score=score_by(task, dataset),
@@ -162,11 +202,14 @@ class Finetuning:
         model.card = self._card(model, dataset)
         self.run.save(model)
         _write_seen(self.run, dataset)
+        write_fisher(self.run, model, dataset, self.recipe)
         outcomes = {
             split: judge(model, dataset, dataset.where(split)) for split in ("val", "test") if len(dataset.where(split))
         }
         baselines = judge_baselines(task, dataset, outcomes)
         metrics = self.metrics(model, dataset, trained, outcomes, baselines)
+        if first is not None and self.recipe.first.data is not None:
+            metrics["first"] = first.before_and_after(model, self.recipe.evaluation.resamples)
         write_json(self.run.metrics, metrics)
         history = trained.progress.history
         write_run_report(self.run, model, dataset, check.to_dict(), self.recipe, metrics, outcomes, baselines, history)
@@ -174,7 +217,7 @@ class Finetuning:
         self._say(metrics, time.monotonic() - began)
         return model
 
-    def read(self, task: Task) -> tuple[Dataset, DataCheck]:
+    def read(self, task: Task, first: First | None = None) -> tuple[Dataset, DataCheck]:
         """The data, split, decoded, checked; the check is printed."""
         reader, data = READERS[task.reader], self.recipe.data
         self.console.print(f"[bold]{task.name}[/]  {data.source}")
@@ -182,15 +225,13 @@ class Finetuning:
         preprocess = reader.preprocess(
             samples, {key: value for key, value in self.recipe.inputs.items() if value is not None}
         )
-        dataset = reader.build(
-            samples,
-            preprocess,
-            seed=self.recipe.seed,
-            labels=data.labels,
-            fractions=(data.train, data.val, data.test),
-            skip_bad=data.skip_bad,
-        )
+        rehearsed = first.rehearsed() if first is not None and self.recipe.first.keep == "rehearsal" else []
+        dataset = build_dataset(reader, samples, preprocess, self.recipe, rehearsed)
         check = reader.check(dataset, allow_leak=data.allow_leak)
+        if self.extends is not None:
+            same_held_out(self.extends, dataset)
+        if first is not None and self.recipe.first.data is not None:
+            first.refuse_leaks(dataset)
         self.console.print(check.render())
         return dataset, check
 
@@ -287,13 +328,12 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}}
 
 
-def seen_digests(dataset: Dataset) -> np.ndarray:
-    """uint64 (N,) digests of the training and validation inputs, sorted: later test data is held against them."""
-    digests = getattr(dataset, "digests", None)
-    if digests is None:
-        return np.zeros(0, np.uint64)
-    used = digests[np.concatenate([dataset.where("train"), dataset.where("val")])]
-    return np.unique(np.array([int(str(digest)[:16], 16) for digest in used], np.uint64))
+def seen_digests(dataset: Dataset) -> dict[str, np.ndarray]:
+    """uint64 digests, sorted: of what trained or chose the model (train and val), against which later test data is
+    held; and of val and test each, which a Run that extends this one must have too."""
+    rows = {"digests": np.concatenate([dataset.where("train"), dataset.where("val")])}
+    rows |= {split: dataset.where(split) for split in JUDGED}
+    return {name: digests_of(dataset, which) for name, which in rows.items()}
 
 
 def _write_seen(run: Run, dataset: Dataset) -> None:
@@ -302,7 +342,7 @@ def _write_seen(run: Run, dataset: Dataset) -> None:
     from suwen.core.files import atomic_path
 
     with atomic_path(run.seen) as temporary:
-        save_file({"digests": seen_digests(dataset).view(np.int64)}, temporary)
+        save_file({name: found.view(np.int64) for name, found in seen_digests(dataset).items()}, temporary)
 
 
 def _given(nested: Mapping[str, Any]) -> dict[str, Any]:
@@ -333,7 +373,7 @@ def _claim(run: Run, recipe: Recipe, overwrite: bool) -> None:
             fix=f"suwen finetune --recipe {run.recipe} --out {run.path}   goes on; else --overwrite, or another --out",
         )
     if not same or run.config.is_file():
-        for stale in (run.config, run.weights, run.metrics, run.report, run.log, run.seen):
+        for stale in (run.config, run.weights, run.metrics, run.report, run.log, run.seen, run.fisher):
             stale.unlink(missing_ok=True)
         for events in run.path.glob("events.*"):
             events.unlink()
