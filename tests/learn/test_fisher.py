@@ -88,6 +88,14 @@ def test_it_travels_as_a_file_that_fits_its_weights_only(model: Model, squares: 
         load_fisher(tmp_path / "cut.safetensors", weights="abc")
 
 
+def test_weights_that_were_frozen_count_and_stay_frozen(model: Model, squares: Any) -> None:
+    expected = fisher(model, squares, np.arange(3))
+    model.encoder.requires_grad_(False)  # type: ignore[attr-defined]
+    found = fisher(model, squares, np.arange(3))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert not any(p.requires_grad for _, p in model.encoder.named_parameters())
+
+
 def test_rows_are_drawn_by_the_seed() -> None:
     rows = np.arange(100, 200)
     assert np.array_equal(some_rows(rows, 10, 1), some_rows(rows, 10, 1))

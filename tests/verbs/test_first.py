@@ -58,6 +58,9 @@ def test_the_first_sites_figures_stand_before_and_after(
     change, before, after = (first[when]["auroc"] for when in ("change", "before", "after"))
     assert change["value"] == pytest.approx(after["value"] - before["value"])
     assert change["low"] <= change["value"] <= change["high"]
+    answers = suwen.load(tmp_path / "run").predict(films / "test")
+    refused = np.mean([answer.reason.startswith("unlike the training data") for answer in answers])
+    assert first["refused"]["after"] == pytest.approx(refused)
     judged = suwen.evaluate(tmp_path / "run", films, resamples=0, quiet=True)["splits"]["test"]["metrics"]
     assert after["value"] == pytest.approx(judged["auroc"]["value"])
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
@@ -146,3 +149,21 @@ def test_its_recipe_trains_the_same_run_again(run: Path, films: Path, second: Pa
     suwen.finetune(recipe=tmp_path / "run" / "recipe.yaml", out=tmp_path / "again", quiet=True)
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("run", "again"))
     assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_a_patient_of_both_sites_is_no_first_site_test(run: Path, tmp_path: Path) -> None:
+    """Known by the subject, though the images differ."""
+    for site, seed in (("one", 1), ("two", 2)):
+        rng = np.random.default_rng(seed)
+        rows = ["path,label,subject"]
+        (tmp_path / site).mkdir()
+        for number in range(40):
+            Image.fromarray(rng.integers(0, 256, (32, 32), np.uint8)).save(tmp_path / site / f"{number}.png")
+            rows.append(f"{number}.png,{('clear', 'disc')[number % 2]},P{number}")
+        (tmp_path / site / "set.csv").write_text("\n".join(rows))
+    first = tmp_path / "first"
+    train(tmp_path / "one" / "set.csv", first, encoder="timm:test_resnet")
+    options = {"encoder": f"run:{first}", "also": tmp_path / "one" / "set.csv", "set": ["seed=3"]}
+    with pytest.raises(LeakError, match="the people they show") as refused:
+        train(tmp_path / "two" / "set.csv", tmp_path / "run", **options)
+    assert "put the site before the subject" in refused.value.fix

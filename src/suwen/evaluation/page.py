@@ -295,7 +295,8 @@ def _first_site(content: ReportContent, words: Words) -> Section | None:
     sentence = words["first_text"].format(
         model=first["model"], n=first["n"], unit=content.unit, subjects=first["subjects"], keep=first["keep"] or "–"
     )
-    return Section("first", words["first_site"], [sentence], tables=[first_site_table(first, words)])
+    refused = words["first_refused"].format(**{when: f"{share:.0%}" for when, share in first["refused"].items()})
+    return Section("first", words["first_site"], [sentence, refused], tables=[first_site_table(first, words)])
 
 
 def _examples(content: ReportContent, words: Words) -> Section | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +45,26 @@ def fisher(model: Model, dataset: Dataset, rows: np.ndarray) -> Importance:
             fix="--keep l2sp, or --keep rehearsal",
         )
     named = parameters_of(model.parts())
+    frozen = [parameter for parameter in named.values() if not parameter.requires_grad]
     total = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
-    with evaluating(model.parts().values()):
+    with evaluating(model.parts().values()), _thawed(frozen):
         for row in rows:
             inputs = torch.from_numpy(dataset.take(np.array([row]))).to(model.device)
             for name, found in _of_one(model, inputs, named, multi_label).items():
                 total[name] += found / len(rows)
     return total
+
+
+@contextmanager
+def _thawed(frozen: list[nn.Parameter]) -> Iterator[None]:
+    """Weights that were not trained matter all the same."""
+    try:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
 
 
 def _of_one(model: Model, inputs: Tensor, named: dict[str, nn.Parameter], multi_label: bool) -> Importance:
@@ -82,7 +97,11 @@ def parameters_of(parts: dict[str, nn.Module]) -> dict[str, nn.Parameter]:
 
 
 def save_fisher(path: Path, importance: Importance, *, samples: int, weights: str) -> None:
-    """Write it: one number a weight, averaged over `samples` images, and the name of the weights it belongs to."""
+    """Write it: one number a weight, averaged over `samples` images, and the name of the weights it belongs to.
+
+    No image can be read from it as from a file, but an average over few images says something of each; it is no more
+    private than the weights themselves.
+    """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in importance.items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={"samples": str(samples), "weights": weights})

@@ -124,7 +124,7 @@ def finetune(
     }
     below = start_from(recipe=recipe, extend=extend, encoder=encoder)
     more = {"data": {"more": [*below.get("data", {}).get("more", ()), *map(str, labels)]}} if labels else {}
-    settings = full_recipe(_undecayed(keep), below, more, _given(asked), parse_set(set))
+    settings = full_recipe(below, more, _given(asked), parse_set(set))
     if not settings.data.source:
         raise RecipeError("no data", why="nothing to learn from", fix="suwen finetune TASK DATA --out RUN")
     run = Run(out or Path("runs") / settings.task)
@@ -151,19 +151,20 @@ def start_from(*, recipe: str | Path | None, extend: str | Path | None, encoder:
     return nested
 
 
-def _undecayed(keep: str | None) -> dict[str, Any]:
-    """A penalty that pulls weights to where they were replaces decay, which pulls them to 0."""
-    return {"training": {"weight_decay": 0.0}} if keep in ("l2sp", "ewc") else {}
-
-
 def full_recipe(*layers: Mapping[str, Any]) -> Recipe:
     """The recipe of these layers over the defaults of the task they name."""
     first = make_recipe({"task": "", "data": {"source": ""}}, *layers)
     task: Task = TASKS[first.task]
     # who names epochs means them: the task's own number of steps gives way
     named = any("epochs" in layer.get("training", {}) for layer in layers)
+    # a penalty that pulls weights to where they were replaces decay, which pulls them to 0
+    pulled = first.first.keep in ("l2sp", "ewc")
     return make_recipe(
-        {"encoder": {"name": task.encoder}}, task.recipe, {"training": {"steps": None}} if named else {}, *layers
+        {"encoder": {"name": task.encoder}},
+        task.recipe,
+        {"training": {"steps": None}} if named else {},
+        {"training": {"weight_decay": 0.0}} if pulled else {},
+        *layers,
     )
 
 

@@ -20,7 +20,7 @@ from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.summarise import as_json
 from suwen.learn.fisher import Importance, fisher, load_fisher, save_fisher, some_rows
 from suwen.learn.keep import KEEP, keeping
-from suwen.verbs.judge import judge
+from suwen.verbs.judge import outcome_of
 from suwen.verbs.sources import digests_of, read_seen, short_digests
 
 FAMILY = "run:"
@@ -103,12 +103,14 @@ class First:
         return fisher(self.model, dataset, rows)
 
     def before_and_after(self, model: Model, resamples: int) -> dict[str, Any]:
-        """``metrics.json``'s ``first``: the first site's test figures by both models, and the paired change."""
-        then, now = (self._judged(each) for each in (self.model, model))
+        """``metrics.json``'s ``first``: the first site's test figures by both models, and the paired change.
+
+        ``refused`` is the share of these images that each model gives no answer to, as unlike its training data.
+        """
+        (then, refused_then), (now, refused_now) = (self._judged(each) for each in (self.model, model))
         names = self.model.head.metrics
         thresholds = self.model.calibration.threshold, model.calibration.threshold
-        options = {"resamples": resamples, "seed": self.recipe.seed}
-        change = bootstrap_difference(now, then, names, (thresholds[1], thresholds[0]), **options)
+        seed = self.recipe.seed
         found: dict[str, Any] = as_json(
             {
                 "model": self.model.name,
@@ -116,16 +118,22 @@ class First:
                 "keep": self.recipe.first.keep,
                 "n": len(then),
                 "subjects": len(np.unique(then.subjects)),
-                "before": bootstrap(then, names, thresholds[0], **options),
-                "after": bootstrap(now, names, thresholds[1], **options),
-                "change": change,
+                "before": bootstrap(then, names, thresholds[0], resamples=resamples, seed=seed),
+                "after": bootstrap(now, names, thresholds[1], resamples=resamples, seed=seed),
+                "change": bootstrap_difference(
+                    now, then, names, (thresholds[1], thresholds[0]), resamples=resamples, seed=seed
+                ),
+                "refused": {"before": refused_then, "after": refused_now},
             }
         )
         return found
 
-    def _judged(self, model: Model) -> Outcome:
+    def _judged(self, model: Model) -> tuple[Outcome, float]:
         dataset = self.dataset(model)
-        return judge(model, dataset, dataset.where("test"))
+        rows = dataset.where("test")
+        logits, features = model.infer(dataset, rows)
+        foreign = 0.0 if model.domain is None else (model.domain.distance(features) > model.domain.limit[0]).mean()
+        return outcome_of(model, dataset, rows, logits), float(foreign)
 
     def refuse_leaks(self, dataset: Dataset) -> None:
         """Its test images must not have trained it, nor be trained on now.
@@ -143,17 +151,22 @@ class First:
                 why="figures before and after need test images, and the same labels in both models",
                 fix="drop --also, or give data with the same labels and a test split",
             )
-        used = np.union1d(
-            read_seen(self.run).get("digests", np.zeros(0, np.uint64)), digests_of(dataset, dataset.where("train"))
-        )
+        if self.recipe.data.allow_leak:
+            return
+        train = dataset.where("train")
+        used = np.union1d(read_seen(self.run).get("digests", np.zeros(0, np.uint64)), digests_of(dataset, train))
         digests = getattr(theirs, "digests", None)
-        again = np.flatnonzero([] if digests is None else np.isin(short_digests(digests[test]), used))
-        if len(again) and not self.recipe.data.allow_leak:
-            named = ", ".join(str(name) for name in theirs.ids[test[again[:5]]])
+        again = np.zeros(len(test), bool) if digests is None else np.isin(short_digests(digests[test]), used)
+        # an image that is a subject of its own says nothing about who it shows
+        people = theirs.subjects[test] != theirs.ids[test]
+        again |= people & np.isin(theirs.subjects[test], dataset.subjects[train])
+        if again.any():
             raise LeakError(
-                f"{len(again)} of {len(test)} test images of {self.recipe.first.data} are trained on: {named}",
+                f"{int(again.sum())} of {len(test)} test images of {self.recipe.first.data}, or the people they show, "
+                f"are trained on: {', '.join(str(name) for name in theirs.ids[test[again]][:5])}",
                 why="the first site's figures would look too good",
-                fix=f"the data that {self.run.path} was trained on, unchanged, or other images of that site",
+                fix=f"the data that {self.run.path} was trained on, unchanged; where two sites number other people "
+                "alike, put the site before the subject",
             )
 
 
