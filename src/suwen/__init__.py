@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from suwen.verbs.finetune import finetune as finetune
     from suwen.verbs.predict import predict as predict
     from suwen.verbs.pretrain import pretrain as pretrain
+    from suwen.verbs.query import query as query
     from suwen.verbs.simulate import simulate as simulate
 
 

@@ -17,7 +17,7 @@ LOGGED = {"learning_rate", "seconds", "samples_per_second", "epochs", "best_epoc
 
 def _named_in_code() -> tuple[set[str], set[str]]:
     code = "".join(file.read_text(encoding="utf-8") for file in ROOM.glob("*.py"))
-    template = (ROOM / "templates" / "report.html.j2").read_text(encoding="utf-8")
+    template = "".join(file.read_text(encoding="utf-8") for file in (ROOM / "templates").glob("*.j2"))
     in_template = set(re.findall(r"words\.(\w+)", template))
     needed = set(re.findall(r"words\[[\"'](\w+)[\"']\]", code)) | in_template
     return needed, set(re.findall(r"[\"']([\w-]+)[\"']", code)) | in_template

@@ -28,6 +28,19 @@ def finetune(
         str | None, typer.Option(help="Positive label of a binary question. Default: the last.")
     ] = None,
     by: Annotated[list[str] | None, typer.Option(help="Metadata column to report subgroups of; repeatable.")] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(help="Further labelled data to train on, such as a filled query.csv; repeatable."),
+    ] = None,
+    extend: Annotated[
+        str | None, typer.Option(help="A Run whose recipe, data and split are taken over, with --labels added.")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="Do not forget the Run in --encoder run:FIRST: l2sp, ewc, rehearsal, or plain.")
+    ] = None,
+    also: Annotated[
+        str | None, typer.Option(help="That first Run's data: to rehearse, and for its figures before and after.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of split, weights, order and augmentation.")] = None,
     recipe: Annotated[str | None, typer.Option(help="YAML file of settings, such as a Run's recipe.yaml.")] = None,
     set: Annotated[list[str] | None, typer.Option(help="One setting, such as training.epochs=20; repeatable.")] = None,
@@ -48,6 +61,10 @@ def finetune(
 
       suwen finetune --recipe runs/chest/recipe.yaml --set seed=1 --out runs/chest-1
 
+      suwen finetune --extend runs/chest --labels query/query.csv --out runs/chest-2
+
+      suwen finetune image-classification site-b/ --encoder run:runs/chest --keep l2sp --also site-a/ --out runs/both
+
     The same command on an unfinished Run goes on from its last checkpoint.
     """
     try:
@@ -64,6 +81,10 @@ def finetune(
             precision=precision,
             positive=positive,
             by=by or (),
+            labels=labels or (),
+            extend=extend,
+            keep=keep,
+            also=also,
             seed=seed,
             recipe=recipe,
             set=set or (),

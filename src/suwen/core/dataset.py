@@ -75,6 +75,10 @@ class Reader(Protocol):
         """The Preprocess that `settings` describe; what they leave open is chosen by looking at some samples."""
         ...
 
+    def split(self, samples: list[Sample], *, seed: int, fractions: tuple[float, float, float]) -> list[Sample]:
+        """The Samples, each with a split, as `build` would split them. Asked only where sources are joined."""
+        ...
+
     def build(
         self,
         samples: Sequence[Sample],

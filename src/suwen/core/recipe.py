@@ -40,6 +40,11 @@ class DataSettings(Settings):
     """Where the data is and how it is split."""
 
     source: str = Field(default="", description="folder, manifest CSV or .npz")
+    more: tuple[str, ...] = Field(
+        default=(),
+        description="further sources, such as labelled queries; they train, unless their own split says else",
+    )
+    seed: int | None = Field(default=None, ge=0, description="of the split of `source`; None: the seed of the run")
     train: float = Field(
         default=0.7, ge=0, le=1, description="share of the subjects to train on, where the source has no split"
     )
@@ -103,6 +108,22 @@ class TrainingSettings(Settings):
     checkpoint_seconds: float = Field(default=30.0, ge=0, description="least time between two checkpoints")
 
 
+class FirstSettings(Settings):
+    """What a run that starts from another one (``encoder.name = run:FIRST``) keeps of what that one learned."""
+
+    keep: Literal["plain", "l2sp", "ewc", "rehearsal"] | None = Field(
+        default=None, description="how: a row of suwen.learn.keep.KEEP; None starts a new head and keeps nothing"
+    )
+    strength: float | None = Field(default=None, ge=0, description="of the penalty; None: the row's own")
+    data: str | None = Field(
+        default=None, description="data of the first site: to rehearse, and for its figures before and after"
+    )
+    share: float = Field(default=1.0, gt=0, le=1, description="of the first site's training subjects, rehearsed")
+    samples: int = Field(
+        default=512, ge=1, description="training images of the first site for its Fisher information, if not stored"
+    )
+
+
 class EvaluationSettings(Settings):
     """How the result is judged."""
 
@@ -117,6 +138,9 @@ class EvaluationSettings(Settings):
     by: tuple[str, ...] = Field(default=(), description="metadata columns to report subgroups of")
     views: tuple[str, ...] = Field(
         default=(), description="test-time views averaged with the plain one: flip, shift, …"
+    )
+    fisher: int = Field(
+        default=0, ge=0, description="training images whose Fisher information is stored, for EWC without these data"
     )
 
 
@@ -135,6 +159,7 @@ class Recipe(Settings):
         default_factory=dict, description="settings of what is minimised, beyond the head's loss: see the task's module"
     )
     training: TrainingSettings = TrainingSettings()
+    first: FirstSettings = FirstSettings()
     augment: dict[str, dict[str, Any]] | None = Field(
         default=None,
         description="the random transforms that are allowed, with their settings; None: the task's own; {}: none",

@@ -61,6 +61,11 @@ class Run:
         return self.path / "seen.safetensors"
 
     @property
+    def fisher(self) -> Path:
+        """How much each weight matters to what it learned: for EWC where its data cannot go."""
+        return self.path / "fisher.safetensors"
+
+    @property
     def checkpoints(self) -> Path:
         """What an interrupted training goes on from."""
         return self.path / "checkpoints"

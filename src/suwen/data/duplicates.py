@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from suwen.data.columns import Dataset
 from suwen.data.progress import track
@@ -108,3 +110,15 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     products: np.ndarray = np.einsum("ij,ij->i", one, other)
     return products / np.where(norms > 0, norms, np.inf)
+
+
+def look_alikes(dataset: Dataset) -> tuple[np.ndarray, bool]:
+    """int64 (N,): rows with one number show the same picture or nearly so, directly or by way of others; and whether
+    all pairs were compared."""
+    groups = exact_groups(dataset)
+    near = near_pairs(dataset, groups)
+    firsts = np.unique(groups, return_index=True)[1][groups]
+    left = np.array([*range(len(dataset)), *(pair[0] for pair in near.pairs)])
+    right = np.array([*firsts, *(pair[1] for pair in near.pairs)])
+    links = coo_array((np.ones(len(left)), (left, right)), shape=(len(dataset), len(dataset)))
+    return connected_components(links, directed=False)[1].astype(np.int64), near.complete

@@ -42,6 +42,10 @@ class ImageReader:
             place = ".".join(["inputs", *map(str, first["loc"])])
             raise RecipeError(f"{place} = {first['input']!r}", why=first["msg"], fix=f"--set {place}=VALUE") from error
 
+    def split(self, samples: Sequence[Sample], *, seed: int, fractions: tuple[float, float, float]) -> list[Sample]:
+        """See `assign_splits`."""
+        return assign_splits(samples, seed=seed, fractions=fractions)
+
     def build(
         self,
         samples: Sequence[Sample],
@@ -54,7 +58,7 @@ class ImageReader:
     ) -> Dataset:
         """Split, unless `fractions` is None, and decode into the cache."""
         if fractions is not None:
-            samples = assign_splits(samples, seed=seed, fractions=fractions)
+            samples = self.split(samples, seed=seed, fractions=fractions)
         return build(samples, preprocess, labels=labels, skip_bad=skip_bad)
 
     def check(self, dataset: Dataset, *, allow_leak: bool = False, labelled: bool = True) -> DataCheck:

@@ -29,6 +29,7 @@ from suwen.evaluation.tables import (
     comparison_table,
     counts_table,
     figure_cell,
+    first_site_table,
     gap_table,
     mean_said_and_observed,
     paired_table,
@@ -106,6 +107,7 @@ def page_of(content: ReportContent, words: Words) -> Page:
             _calibration(content, words),
             _decision(content, words),
             _subgroups(content, words),
+            _first_site(content, words),
         ]
     found += [
         _examples(content, words),
@@ -284,6 +286,17 @@ def _subgroups(content: ReportContent, words: Words) -> Section | None:
     caption = words["forest_caption"].format(metric=metric_title(content.headline, words))
     drawings = _drawn((forest_figure(lines, overall, content.headline, words), caption))
     return Section("subgroups", words["subgroups"], [words["subgroups_text"]], tables=tables, drawings=drawings)
+
+
+def _first_site(content: ReportContent, words: Words) -> Section | None:
+    first: Mapping[str, Any] = content.metrics.get("first", {})
+    if not first:
+        return None
+    sentence = words["first_text"].format(
+        model=first["model"], n=first["n"], unit=content.unit, subjects=first["subjects"], keep=first["keep"] or "–"
+    )
+    refused = words["first_refused"].format(**{when: f"{share:.0%}" for when, share in first["refused"].items()})
+    return Section("first", words["first_site"], [sentence, refused], tables=[first_site_table(first, words)])
 
 
 def _examples(content: ReportContent, words: Words) -> Section | None:

@@ -148,6 +148,22 @@ def gap_table(columns: Mapping[str, Any], names: Sequence[str], words: Words) ->
     return Table(words["gaps"], titles, rows) if rows else None
 
 
+def first_site_table(first: Mapping[str, Any], words: Words) -> Table:
+    """The first site's figures by its own model and by this one, and the paired change; underlined if it got worse."""
+    rows = [
+        [
+            Cell(metric_title(name, words)),
+            figure_cell(before, words),
+            figure_cell(
+                first["after"][name], words, worse=is_worse(name, first["after"][name]["value"], before["value"])
+            ),
+            figure_cell(first["change"][name], words),
+        ]
+        for name, before in first["before"].items()
+    ]
+    return Table(words["first_caption"], [words["metric"], words["before"], words["after"], words["difference"]], rows)
+
+
 def training_table(history: Sequence[Mapping[str, Any]], words: Words) -> Table:
     """Every epoch, with whatever was logged."""
     columns = list(dict.fromkeys(name for row in history for name in row))

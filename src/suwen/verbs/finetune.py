@@ -22,11 +22,13 @@ from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.summarise import summarise
 from suwen.evaluation.threshold import choose_threshold
 from suwen.learn.train import Trained, train
+from suwen.verbs.first import First, first_of, keeping_task, write_fisher
 from suwen.verbs.folder import claim, clear, refuse_finished
 from suwen.verbs.judge import calibrate, judge, judge_baselines, score_by
 from suwen.verbs.reporting import write_run_report
 from suwen.verbs.seen import base_run, seen_before, write_seen
-from suwen.verbs.work import card_of, counts_of, make_logs, prepare, read_samples, versions
+from suwen.verbs.sources import build_dataset, same_held_out, split_seed
+from suwen.verbs.work import card_of, counts_of, make_logs, versions
 
 JUDGED: tuple[str, ...] = ("val", "test")
 
@@ -45,6 +47,10 @@ def finetune(
     precision: str | None = None,
     positive: str | None = None,
     by: Sequence[str] = (),
+    labels: Sequence[str | Path] = (),
+    extend: str | Path | None = None,
+    keep: str | None = None,
+    also: str | Path | None = None,
     seed: int | None = None,
     recipe: str | Path | None = None,
     set: Sequence[str] = (),
@@ -70,6 +76,12 @@ def finetune(
         size: side of the input images in pixels; chosen from the data unless given.
         positive: the positive label of a binary question; the last one unless given.
         by: metadata columns to report subgroups of.
+        labels: further labelled data to train on, such as a ``query.csv`` that was filled in; paths as in any manifest.
+        extend: a Run whose recipe and data this one takes over, with `labels` added. Validation and test stay what
+            they were. It starts as that Run started; from what it learned with ``encoder="run:…"``.
+        keep: how to keep what the Run in ``encoder="run:FIRST"`` learned: ``"l2sp"``, ``"ewc"``, ``"rehearsal"``, or
+            ``"plain"`` to start from its head too and keep nothing.
+        also: data of that first Run's site: to rehearse, and for its figures before and after.
         seed: of the split, the weights, the order and the augmentation.
         recipe: a YAML file of settings, such as the ``recipe.yaml`` of another Run.
         set: single settings, ``"training.epochs=20"``.
@@ -101,18 +113,39 @@ def finetune(
             "adapt": adapt,
             "precision": precision,
         },
+        "first": {"keep": keep, "data": None if also is None else str(also)},
         "evaluation": {"positive": positive, "by": tuple(by) or None},
         "seed": seed,
         "task": task,
     }
-    settings = full_recipe(read_recipe(Path(recipe)) if recipe else {}, given(asked), parse_set(set))
+    below = start_from(recipe=recipe, extend=extend, encoder=encoder)
+    more = {"data": {"more": [*below.get("data", {}).get("more", ()), *map(str, labels)]}} if labels else {}
+    settings = full_recipe(below, more, given(asked), parse_set(set))
     _needs_labels(TASKS[settings.task])
     if not settings.data.source:
         raise RecipeError("no data", why="nothing to learn from", fix="suwen finetune TASK DATA --out RUN")
     run = Run(out or Path("runs") / settings.task)
     console = Console(quiet=quiet, highlight=False)
     refuse_finished(run, overwrite)
-    return Finetuning(settings, run, console, tuple(log), overwrite).run_it()
+    return Finetuning(settings, run, console, tuple(log), overwrite, Run(extend) if extend else None).run_it()
+
+
+def start_from(*, recipe: str | Path | None, extend: str | Path | None, encoder: str | None = None) -> dict[str, Any]:
+    """The settings that others are laid over: a recipe file's, or those of a Run that is extended.
+
+    An extended Run fixes its labels (a misspelt one must not become a class) and its split, whatever the new seed. A
+    new encoder drops the old one's weights and options, and what had been kept for it.
+    """
+    if extend is None:
+        return read_recipe(Path(recipe)) if recipe else {}
+    if recipe is not None:
+        raise RecipeError("--extend and --recipe", why="a Run brings its own recipe", fix="drop one of them")
+    kept = make_recipe(read_recipe(Run(extend).recipe))
+    nested = kept.model_dump(mode="json")
+    nested["data"] |= {"labels": list(Run(extend).load().head.labels), "seed": split_seed(kept)}
+    if encoder is not None:
+        nested = {name: value for name, value in nested.items() if name not in ("encoder", "first")}
+    return nested
 
 
 def full_recipe(*layers: Mapping[str, Any]) -> Recipe:
@@ -121,8 +154,14 @@ def full_recipe(*layers: Mapping[str, Any]) -> Recipe:
     task: Task = TASKS[first.task]
     # who names epochs means them: the task's own number of steps gives way
     named = any("epochs" in layer.get("training", {}) for layer in layers)
+    # a penalty that pulls weights to where they were replaces decay, which pulls them to 0
+    pulled = first.first.keep in ("l2sp", "ewc")
     return make_recipe(
-        {"encoder": {"name": task.encoder}}, task.recipe, {"training": {"steps": None}} if named else {}, *layers
+        {"encoder": {"name": task.encoder}},
+        task.recipe,
+        {"training": {"steps": None}} if named else {},
+        {"training": {"weight_decay": 0.0}} if pulled else {},
+        *layers,
     )
 
 
@@ -135,19 +174,21 @@ class Finetuning:
     console: Console
     logs: tuple[str, ...] = ()
     overwrite: bool = False
+    extends: Run | None = None
 
     def run_it(self) -> Model:
         """Read, check, train, calibrate, save, judge, report."""
         began = time.monotonic()
         task: Task = TASKS[self.recipe.task]
-        dataset, check = self.read(task)
+        first = first_of(self.recipe)
+        dataset, check = self.read(task, first)
         self.recipe = self.recipe.completed(inputs=dataset.preprocess.model_dump(), rows=len(dataset.where("train")))
         claim(self.run, self.recipe, self.overwrite)
         self.console.print(
             f"[bold]{self.recipe.encoder.name}[/], {self.recipe.training.epochs} epochs → {self.run.path}"
         )
         trained = train(
-            task,
+            keeping_task(task, first, tuple(dataset.labels)),
             dataset,
             self.recipe,
             score=score_by(task, dataset),
@@ -159,11 +200,14 @@ class Finetuning:
         model.card = card_of(model, dataset, self.recipe, self.console)
         self.run.save(model)
         write_seen(self.run, dataset, base_run(self.recipe))
+        write_fisher(self.run, model, dataset, self.recipe)
         outcomes = {
             split: judge(model, dataset, dataset.where(split)) for split in ("val", "test") if len(dataset.where(split))
         }
         baselines = judge_baselines(task, dataset, outcomes)
         metrics = self.metrics(model, dataset, trained, outcomes, baselines)
+        if first is not None and self.recipe.first.data is not None:
+            metrics["first"] = first.before_and_after(model, self.recipe.evaluation.resamples)
         write_json(self.run.metrics, metrics)
         history = trained.progress.history
         write_run_report(self.run, model, dataset, check.to_dict(), self.recipe, metrics, outcomes, baselines, history)
@@ -171,14 +215,22 @@ class Finetuning:
         self._say(metrics, time.monotonic() - began)
         return model
 
-    def read(self, task: Task) -> tuple[Dataset, DataCheck]:
+    def read(self, task: Task, first: First | None = None) -> tuple[Dataset, DataCheck]:
         """The data, split, decoded, checked; the check is printed."""
         reader, data = READERS[task.reader], self.recipe.data
         self.console.print(f"[bold]{task.name}[/]  {data.source}")
-        samples = read_samples(reader, data.source)
-        dataset = prepare(reader, samples, self.recipe, fractions=(data.train, data.val, data.test))
+        samples = reader.read(data.source)
+        preprocess = reader.preprocess(
+            samples, {key: value for key, value in self.recipe.inputs.items() if value is not None}
+        )
+        rehearsed = first.rehearsed() if first is not None and self.recipe.first.keep == "rehearsal" else []
+        dataset = build_dataset(reader, samples, preprocess, self.recipe, rehearsed)
         check = reader.check(dataset, allow_leak=data.allow_leak)
         check.leaks += seen_before(base_run(self.recipe), dataset, dataset.where("test"), allow_leak=data.allow_leak)
+        if self.extends is not None:
+            same_held_out(self.extends, dataset)
+        if first is not None and self.recipe.first.data is not None:
+            first.refuse_leaks(dataset)
         self.console.print(check.render())
         return dataset, check
 

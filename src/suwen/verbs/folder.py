@@ -39,7 +39,7 @@ def claim(run: Run, recipe: Recipe, overwrite: bool, *, verb: str = "finetune") 
             fix=f"suwen {verb} --recipe {run.recipe} --out {run.path}   goes on; else --overwrite, or another --out",
         )
     if not same or run.config.is_file():
-        for stale in (run.config, run.weights, run.metrics, run.report, run.log, run.seen):
+        for stale in (run.config, run.weights, run.metrics, run.report, run.log, run.seen, run.fisher):
             stale.unlink(missing_ok=True)
         for events in run.path.glob("events.*"):
             events.unlink()

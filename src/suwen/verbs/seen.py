@@ -20,31 +20,43 @@ def base_run(recipe: Recipe) -> Run | None:
 
 
 def digests_of(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """uint64 (n,): the first 8 of 16 bytes of each digest; nothing where the kind of data has none."""
+    """uint64 (n,), one an input, in order; nothing where the kind of data has no digests."""
     digests = getattr(dataset, "digests", None)
-    if digests is None:
-        return np.zeros(0, np.uint64)
-    return np.ascontiguousarray(digests[rows][:, :8]).view(">u8").reshape(-1).astype(np.uint64)
+    return np.zeros(0, np.uint64) if digests is None else short_digests(digests[rows])
+
+
+def short_digests(digests: np.ndarray) -> np.ndarray:
+    """uint64 (n,): the first 8 of 16 bytes, as ``seen.safetensors`` holds them."""
+    return np.ascontiguousarray(digests[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
 
 
 def write_seen(run: Run, dataset: Dataset, base: Run | None = None) -> None:
-    """Note the training and validation inputs, and what the Run that it started from had seen."""
+    """Note the training and validation inputs, and what the Run that it started from had seen.
+
+    Those of val and of test are noted by themselves too: a Run that extends this one must have the same.
+    """
     from safetensors.numpy import save_file
 
-    used = digests_of(dataset, np.concatenate([dataset.where("train"), dataset.where("val")]))
-    seen = np.unique(np.concatenate([used, read_seen(base)]))
+    rows = {"digests": np.concatenate([dataset.where("train"), dataset.where("val")])}
+    rows |= {split: dataset.where(split) for split in ("val", "test")}
+    seen = {name: np.unique(digests_of(dataset, which)) for name, which in rows.items()}
+    seen["digests"] = np.union1d(seen["digests"], used_by(base))
     with atomic_path(run.seen) as temporary:
-        save_file({"digests": seen.view(np.int64)}, temporary)
+        save_file({name: found.view(np.int64) for name, found in seen.items()}, temporary)
 
 
-def read_seen(run: Run | None) -> np.ndarray:
-    """uint64, sorted; empty where the Run has noted nothing."""
-    if run is None or not run.seen.is_file():
-        return np.zeros(0, np.uint64)
+def read_seen(run: Run) -> dict[str, np.ndarray]:
+    """``{"digests": train and val, "val", "test"}`` of a Run, uint64, sorted; the last two are not in older ones."""
     from safetensors.numpy import load_file
 
-    found: np.ndarray = load_file(run.seen)["digests"].view(np.uint64)
-    return found
+    if not run.seen.is_file():
+        return {}
+    return {name: array.view(np.uint64) for name, array in load_file(run.seen).items()}
+
+
+def used_by(run: Run | None) -> np.ndarray:
+    """What trained or chose a Run."""
+    return np.zeros(0, np.uint64) if run is None else read_seen(run).get("digests", np.zeros(0, np.uint64))
 
 
 def seen_before(run: Run | None, dataset: Dataset, rows: np.ndarray, *, allow_leak: bool) -> list[str]:
@@ -53,7 +65,7 @@ def seen_before(run: Run | None, dataset: Dataset, rows: np.ndarray, *, allow_le
     Raises:
         LeakError: it has, and that is not allowed.
     """
-    again = np.flatnonzero(np.isin(digests_of(dataset, rows), read_seen(run)))
+    again = np.flatnonzero(np.isin(digests_of(dataset, rows), used_by(run)))
     if run is None or not len(again):
         return []
     names = ", ".join(str(name) for name in dataset.ids[rows[again[:5]]])

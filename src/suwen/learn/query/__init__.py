@@ -1,0 +1,1 @@
+"""Active learning: which unlabelled inputs to label next. Each strategy is a row of ``suwen.strategies``."""
