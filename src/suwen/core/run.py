@@ -135,10 +135,14 @@ class Run:
         Raises:
             RunError: it is not there, or what is there is another.
         """
-        places = [(self.path / base["path"]).resolve(), self.path.resolve().parent / Path(base["path"]).name]
-        there = {place: Run(place).fingerprint() for place in places if Run(place).config.is_file()}
-        if found := next((place for place, digest in there.items() if digest == base["sha256"]), None):
-            return found
+        places: list[Path] = [
+            (self.path / base["path"]).resolve(),
+            self.path.resolve().parent / Path(base["path"]).name,
+        ]
+        there: dict[Path, str] = {place: Run(place).fingerprint() for place in places if Run(place).config.is_file()}
+        for place, digest in there.items():
+            if digest == base["sha256"]:
+                return place
         seen = "; ".join(f"{place} has {digest[:12]}…" for place, digest in there.items()) or "no Run is there"
         raise RunError(
             f"{self.path} holds adapters for the base Run {Path(base['path']).name!r} with weights "

@@ -53,7 +53,7 @@ class LoraAdapter:
         made: Any = copy.deepcopy(encoder)
         adapted = [(name, layer) for name, layer in made.named_modules() if isinstance(layer, BaseTunerLayer)]
         for name, layer in adapted:
-            layer.merge(safe_merge=True)  # type: ignore[attr-defined]
+            layer.merge(safe_merge=True)
             parent, _, last = name.rpartition(".")
             setattr(made.get_submodule(parent), last, layer.get_base_layer())
         del made.adapter
@@ -66,7 +66,7 @@ def add_adapters(
     encoder: Any,
     *,
     rank: int = 8,
-    alpha: float = 16.0,
+    alpha: int = 16,
     dropout: float = 0.0,
     targets: Sequence[str] | None = None,
     layers: Sequence[str] | None = None,
@@ -139,46 +139,43 @@ def _base(base: dict[str, Any], device: str) -> nn.Module:
 
 
 def _choose(encoder: nn.Module, rank: int, targets: Sequence[str] | None) -> list[str]:
-    inside = {
-        f"{name}.{below}" if name else below
-        for name, module in encoder.named_modules()
-        if isinstance(module, nn.MultiheadAttention)
-        for below, _ in module.named_modules()
-        if below
-    }  # it reads their weights without calling them
-    able = {
-        name: layer
-        for name, layer in encoder.named_modules()
-        if name not in inside and (type(layer) is nn.Linear or (isinstance(layer, nn.Conv2d) and _plain(layer)))
-    }
+    able = _able(encoder)
     if targets is None:
-        chosen = [
-            name for name, layer in able.items() if _adapter_size(layer, rank) < cast(Tensor, layer.weight).numel()
-        ]
+        chosen = [name for name, weight in able.items() if _adapter_size(weight, rank) < weight.numel()]
     else:
         chosen = [name for name in able if any(name == end or name.endswith(f".{end}") for end in targets)]
     if not chosen:
-        ends = sorted({name.rpartition(".")[2] for name in able})
+        ends = ", ".join(sorted({name.rpartition(".")[2] for name in able}))
+        none = "this encoder has no linear layer or plain convolution of torch (those of Keras are others)"
         raise RecipeError(
             f"no layer for adapters of rank {rank} among {', '.join(targets) if targets else 'all layers'}",
-            why=f"layers that can have one end in: {', '.join(ends)}"
-            if ends
-            else "this encoder has no linear layer or plain convolution of torch, as those of Keras",
+            why=f"layers that can have one end in: {ends}" if ends else none,
             fix="--set 'training.lora={rank: 4}', other targets, or --adapt full",
         )
     return chosen
 
 
-def _plain(layer: nn.Conv2d) -> bool:
-    return (
-        type(layer) is nn.Conv2d and layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
-    )
+def _able(encoder: nn.Module) -> dict[str, Tensor]:
+    """Name → weights of the layers that peft can adapt and merge.
+
+    Not those inside torch's own attention, which reads their weights without calling them; nor grouped or dilated
+    convolutions; nor subclasses that change their weights on the way, which are not linear in them.
+    """
+    found: dict[str, Tensor] = {}
+    attention: list[str] = []
+    for name, layer in encoder.named_modules():
+        if isinstance(layer, nn.MultiheadAttention):
+            attention.append(f"{name}.")
+        plain = type(layer) is nn.Linear or (type(layer) is nn.Conv2d and _undivided(layer))
+        if plain and not name.startswith(tuple(attention)):
+            found[name] = cast(Tensor, layer.weight)
+    return found
 
 
-def _adapter_size(layer: nn.Module, rank: int) -> int:
+def _undivided(layer: nn.Conv2d) -> bool:
+    return layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
+
+
+def _adapter_size(weight: Tensor, rank: int) -> int:
     """Parameters of A and B."""
-    out, *inner = cast(Tensor, layer.weight).shape
-    taps = 1
-    for size in inner:
-        taps *= size
-    return rank * (taps + out)
+    return rank * (weight[0].numel() + len(weight))

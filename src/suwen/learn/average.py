@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 def learned(module: nn.Module) -> dict[str, Tensor]:
     """The state of a module without the parameters that it says never change (`Supervised.fixed`): no copies needed."""
-    fixed = module.fixed() if hasattr(module, "fixed") else ()
+    fixed: frozenset[str] = getattr(module, "fixed", frozenset)()
     return {name: value for name, value in module.state_dict().items() if name not in fixed}
 
 

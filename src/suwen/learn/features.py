@@ -299,8 +299,8 @@ def _store(root: Path, key: str, rows: int, first: Columns, rest: Iterator[Colum
 
 
 def _make_room(root: Path, limit: int) -> None:
-    """Remove what was not used for longest, until the rest is no larger than `limit`; and what a killed process left."""
-    kept = sorted((f for f in root.glob("*/check.json")), key=lambda file: -file.stat().st_mtime)
+    """Remove what was not used for longest, until the rest fits `limit`, and what a killed process left."""
+    kept = sorted(root.glob("*/check.json"), key=lambda file: -file.stat().st_mtime)
     for check in kept:
         limit -= _size(check.parent)
         if limit < 0:

@@ -16,8 +16,8 @@ from suwen.core.task import StepOutput
 class Supervised(nn.Module):
     """An encoder and a head that learn from targets.
 
-    What an adaptation froze stays as it is: an encoder none of whose parameters learns is in evaluation mode throughout,
-    and batch normalisations whose own weights do not learn keep their statistics.
+    What an adaptation froze stays as it is: an encoder none of whose parameters learns is in evaluation mode
+    throughout, and batch normalisations whose own weights do not learn keep their statistics.
     """
 
     def __init__(self, encoder: nn.Module, head: nn.Module, recipe: Recipe) -> None:
