@@ -105,6 +105,7 @@ def read_config(content: dict[str, Any], folder: Path) -> Any:
 
 
 def random_model(config: Any) -> Any:
+    """The model with random weights."""
     from transformers import AutoModel
 
     return AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
