@@ -147,6 +147,8 @@ def filled_model(config: Any, folder: Path) -> Any:
             why="these would stay random without anyone noticing",
             fix="fetch the folder again; config.json and the weights must belong together",
         )
+    for weight in (*model.parameters(), *model.buffers()):
+        weight.data = weight.data.clone()  # mapped from the file they lie unaligned, which changes the last bits
     return model
 
 
