@@ -20,6 +20,7 @@ BENCHMARKS = {
     "speed": ("benchmarks.speed:speed", "training ResNet-18: suwen's fit() against a bare PyTorch loop"),
     "start": ("benchmarks.start:start", "how soon `suwen --help` and `suwen tasks` answer"),
     "memory": ("benchmarks.memory:memory", "fine-tuning on 10,000 and on 100,000 images: what stays in memory"),
+    "lora": ("benchmarks.lora:lora", "one Run adapted in full, by LoRA, by its head: AUROC, parameters, memory, time"),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""
