@@ -279,7 +279,7 @@ def test_files_that_are_absent_damaged_or_of_another_kind_are_refused(saved: tup
     ("name", "settings", "error", "says"),
     [
         ("ResNet51", {}, NameUnknown, "ResNet50"),
-        ("MobileNet", {"alpha": 0.3}, RecipeError, "with alpha"),
+        ("MobileNet", {"alpa": 0.25}, RecipeError, "with alpa"),
         ("InceptionV3", {"resize": 40}, RecipeError, "images of 40 px"),
     ],
 )

@@ -103,6 +103,7 @@ class TestHead:
         found = adapt("head", head={"name": "knn", "options": {"k": 3}})
         assert [row["epoch"] for row in found.progress.history] == [1] and found.progress.best is not None
         assert found.model.head.config["stored"] == 32
+        assert not any(part.training for part in found.model.parts().values())
         Run(tmp_path / "knn").save(found.model)
         assert np.array_equal(load(tmp_path / "knn").infer(squares, ROWS)[0], found.model.infer(squares, ROWS)[0])
 

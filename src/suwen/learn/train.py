@@ -85,7 +85,8 @@ def train(
         _evaluator(model, lesson, dataset, val, score, fabric.autocast) if score is not None and len(val) else None
     )
     if not any(parameter.requires_grad for parameter in module.parameters()):
-        return Trained(model, _judge_once(module, len(rows), evaluate, logs), precision, str(fabric.device))
+        judged = _judge_once(module, len(rows), evaluate, logs)
+        return Trained(_ready(model), judged, precision, str(fabric.device))
     if settings.channels_last:
         module.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(module, settings, _depths(model.encoder))
@@ -113,10 +114,7 @@ def train(
     )
     progress = fit(module, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
     model.encoder = adaptation.finish(model.encoder)
-    for part in model.parts().values():
-        # channels-last weights give other last bits, and a Run that is loaded has plain ones
-        part.eval().to(memory_format=torch.contiguous_format)
-    return Trained(model, progress, precision, str(fabric.device))
+    return Trained(_ready(model), progress, precision, str(fabric.device))
 
 
 def build_model(task: Task, dataset: Dataset, recipe: Recipe) -> Model:
@@ -149,6 +147,13 @@ def make_augment(task: Task, recipe: Recipe, labels: int) -> Augment | None:
         return None
     made: Augment = load_object(task.augment)(recipe.augment, labels)
     return made
+
+
+def _ready(model: Model) -> Model:
+    """To be asked, in the memory layout of a loaded Run: channels-last weights give other last bits."""
+    for part in model.parts().values():
+        part.eval().to(memory_format=torch.contiguous_format)
+    return model
 
 
 def _head_options(recipe: Recipe) -> dict[str, Any]:
