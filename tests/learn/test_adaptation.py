@@ -65,8 +65,8 @@ class TestHead:
         with pytest.warns(UserWarning, match="encodes the images anew"):
             anew = adapt("head", augment={}, training={"channels_last": False, "features": {"gib": 0}})
         for first, second in zip(once.progress.history, anew.progress.history, strict=True):
-            assert first["train_loss"] == pytest.approx(second["train_loss"], abs=1e-5)
-            assert first["val_loss"] == pytest.approx(second["val_loss"], abs=1e-5)
+            assert first["train_loss"] == pytest.approx(second["train_loss"], abs=1e-4)
+            assert first["val_loss"] == pytest.approx(second["val_loss"], abs=1e-4)
         here, there = once.model.infer(squares, ROWS)[0], anew.model.infer(squares, ROWS)[0]
         np.testing.assert_allclose(here, there, atol=1e-4)
 
