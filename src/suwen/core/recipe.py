@@ -85,7 +85,9 @@ class FeatureSettings(Settings):
         default=0, ge=0, description="augmented views of each training image to choose from; 0: the image as it is"
     )
     gib: float = Field(
-        default=4.0, ge=0, description="largest cache; a set that needs more is encoded anew in every epoch"
+        default=4.0,
+        ge=0,
+        description="largest cache; a set that needs more is encoded anew in every epoch, and with 0 every set",
     )
 
 
