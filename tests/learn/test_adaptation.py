@@ -67,7 +67,7 @@ class TestHead:
             assert first["train_loss"] == pytest.approx(second["train_loss"], abs=1e-4)
             assert first["val_loss"] == pytest.approx(second["val_loss"], abs=1e-4)
         here, there = once.model.infer(squares, ROWS)[0], anew.model.infer(squares, ROWS)[0]
-        np.testing.assert_allclose(here, there, atol=1e-4)
+        np.testing.assert_allclose(here, there, atol=1e-3)
 
     def test_each_image_is_encoded_once_however_many_epochs(self, adapt: Any, encoded: list[int]) -> None:
         adapt("head", training={"epochs": 7})
