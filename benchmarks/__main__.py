@@ -22,6 +22,7 @@ BENCHMARKS = {
     "memory": ("benchmarks.memory:memory", "fine-tuning on 10,000 and on 100,000 images: what stays in memory"),
     "active": ("benchmarks.active:active", "labels needed by each query strategy, against random sampling"),
     "forgetting": ("benchmarks.forgetting:forgetting", "two simulated sites: what of the first stays, in four ways"),
+    "lora": ("benchmarks.lora:lora", "one Run adapted in full, by LoRA, by its head: AUROC, parameters, memory, time"),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""

@@ -87,6 +87,12 @@ def train_squares(
 
 
 @pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
+
+
+@pytest.fixture(autouse=True)
 def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bits are compared, and only a CPU gives the same ones again."""
     monkeypatch.setattr("suwen.learn.train.make_fabric", cpu_fabric)

@@ -11,6 +11,7 @@ from suwen.core.recipe import Recipe
 from suwen.data.preprocess import ImagePreprocess
 from suwen.encoders.image import TimmEncoder
 from suwen.heads.classify import Classify
+from suwen.learn.adaptation import ADAPTATIONS
 from suwen.learn.supervised import Supervised
 
 
@@ -19,6 +20,7 @@ def make(tiny: Callable[..., Recipe]) -> Callable[[str], Supervised]:
     def made(adapt: str) -> Supervised:
         torch.manual_seed(0)
         encoder = TimmEncoder("test_resnet", ImagePreprocess(size=16, channels=1))
+        ADAPTATIONS[adapt].prepare(encoder, tiny(training={"adapt": adapt}).training)
         return Supervised(encoder, Classify(encoder.width, ("a", "b")), tiny(training={"adapt": adapt}))
 
     return made

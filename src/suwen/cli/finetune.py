@@ -22,7 +22,8 @@ def finetune(
     size: Annotated[
         int | None, typer.Option(help="Side of the input images in pixels. Default: from the data.")
     ] = None,
-    adapt: Annotated[str | None, typer.Option(help="full, or head (frozen encoder).")] = None,
+    adapt: Annotated[str | None, typer.Option(help="full, head (frozen encoder), or lora (low-rank adapters).")] = None,
+    head: Annotated[str | None, typer.Option(help="classify (linear), or knn. Default: the task's own.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16.")] = None,
     positive: Annotated[
         str | None, typer.Option(help="Positive label of a binary question. Default: the last.")
@@ -78,6 +79,7 @@ def finetune(
             learning_rate=learning_rate,
             size=size,
             adapt=adapt,
+            head=head,
             precision=precision,
             positive=positive,
             by=by or (),

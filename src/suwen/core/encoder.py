@@ -50,6 +50,20 @@ class Encoder(Protocol):
         ...
 
 
+class Adapter(Protocol):
+    """What stands between a shared encoder and one Run: small weights of its own. An encoder that has one carries it
+    as its attribute `adapter`; its Run then keeps the small weights and names the Run that holds the large ones.
+    """
+
+    def kept(self, encoder: nn.Module) -> dict[str, Tensor]:
+        """The part of the encoder's state that is not in the base Run."""
+        ...
+
+    def merged(self, encoder: nn.Module) -> Encoder:
+        """A new encoder of the plain architecture that gives the same features, up to rounding."""
+        ...
+
+
 def build_encoder(
     name: str,
     preprocess: Preprocess,

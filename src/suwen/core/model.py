@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from suwen.core.calibration import Calibration
@@ -79,6 +79,13 @@ class Model:
     def parts(self) -> dict[str, nn.Module]:
         """The two modules by name, as they stand in ``model.safetensors``."""
         return {"encoder": self.encoder, "head": self.head}  # type: ignore[dict-item]
+
+    def merged(self) -> Model:
+        """This model with its adapters merged into the encoder's weights: it needs no base Run. Logits differ by
+        rounding only. A model without adapters is returned as it is.
+        """
+        adapter = getattr(self.encoder, "adapter", None)
+        return self if adapter is None else replace(self, encoder=adapter.merged(self.encoder))
 
     def logits(self, inputs: Tensor) -> Tensor:
         """WᵀZ + b for one batch of inputs."""

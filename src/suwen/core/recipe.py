@@ -72,7 +72,32 @@ class EncoderSettings(Settings):
 class HeadSettings(Settings):
     """Ŷ = σ(WᵀZ + b)."""
 
+    name: str | None = Field(default=None, description="a row of suwen.heads; None: the task's own")
     options: dict[str, Any] = Field(default_factory=dict, description="passed to the head")
+
+
+class LoraSettings(Settings):
+    """Of ``adapt: lora``: low-rank changes W + (α / r) B A of frozen weights (Hu et al., LoRA, 2022)."""
+
+    rank: int = Field(default=8, ge=1, description="r: rows of A and columns of B")
+    alpha: int = Field(default=16, ge=1, description="the change is scaled by alpha / rank")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="on the inputs of A")
+    targets: tuple[str, ...] | None = Field(
+        default=None, description="layers by the end of their names, such as qkv; None: every one that gets smaller"
+    )
+
+
+class FeatureSettings(Settings):
+    """Of ``adapt: head``: features of the frozen encoder are computed once and kept in the cache."""
+
+    views: int = Field(
+        default=0, ge=0, description="augmented views of each training image to choose from; 0: the image as it is"
+    )
+    gib: float = Field(
+        default=4.0,
+        ge=0,
+        description="largest cache; a set that needs more is encoded anew in every epoch, and with 0 every set",
+    )
 
 
 class TrainingSettings(Settings):
@@ -100,9 +125,11 @@ class TrainingSettings(Settings):
     patience: int | None = Field(default=None, ge=1, description="stop after so many evaluations without a better one")
     evaluate_every: int = Field(default=1, ge=1, description="epochs between evaluations on validation")
     keep: Literal["best", "last"] = Field(default="best", description="which epoch's weights the Run keeps")
-    adapt: Literal["full", "head"] = Field(
-        default="full", description="train all weights, or the head on a frozen encoder"
+    adapt: str = Field(
+        default="full", description="what learns: full, head, lora; a row of suwen.learn.adaptation.ADAPTATIONS"
     )
+    lora: LoraSettings = LoraSettings()
+    features: FeatureSettings = FeatureSettings()
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     checkpoint_seconds: float = Field(default=30.0, ge=0, description="least time between two checkpoints")
@@ -258,7 +285,7 @@ def _explain(error: ValidationError) -> RecipeError:
     place = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
         known = _fields_at(place[:-1])
-        near = difflib.get_close_matches(place[-1], known, n=3)
+        near = difflib.get_close_matches(place[-1], known, n=3, cutoff=0.7)
         offer = f"did you mean {' or '.join(near)}?" if near else f"known there: {', '.join(known)}"
         return RecipeError(f"unknown setting {'.'.join(place)}", why=offer, fix="see the recipe.yaml of any Run")
     if first["type"] == "missing":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from suwen.core.files import atomic_path, write_json
 from suwen.core.model import Model
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from suwen.core.encoder import Adapter
 
 FORMAT = 1
 """Version of ``model.json``; a newer one is refused, older ones are read."""
@@ -78,7 +81,10 @@ class Run:
             save_file(_tensors(model), temporary)
         digest = _digest(self.weights)
         model.name = f"{self.path.resolve().name}@{digest[:12]}"
-        write_json(self.config, {"format": FORMAT, "weights_sha256": digest, **model.to_config()})
+        config = model.to_config()
+        if base := config["encoder"].get("base"):
+            config["encoder"] = config["encoder"] | {"base": base | {"path": self._towards(base["path"])}}
+        write_json(self.config, {"format": FORMAT, "weights_sha256": digest, **config})
 
     def load(self, device: str = "cpu") -> Model:
         """The Model, ready to be asked.
@@ -103,6 +109,9 @@ class Run:
                 why="it is truncated or of another Run; answers from wrong weights look like answers",
                 fix="copy the whole Run folder again",
             )
+        if base := config["encoder"].get("base"):
+            found = base | {"path": str(self._find_base(base))}
+            config["encoder"] = config["encoder"] | {"base": found, "device": device}
         model = Model.from_config(config)
         try:
             _fill(model, load_file(self.weights))
@@ -116,6 +125,36 @@ class Run:
         for part in model.parts().values():
             part.eval().to(device)
         return model
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights, as ``model.json`` names it."""
+        return str(self._read_config()["weights_sha256"])
+
+    def _towards(self, base: str) -> str:
+        """The way from this folder to a base Run, so that both can be moved together."""
+        return os.path.relpath(Path(base).resolve(), self.path.resolve())
+
+    def _find_base(self, base: dict[str, Any]) -> Path:
+        """The Run that holds the weights under these adapters: where it was, or beside this Run.
+
+        Raises:
+            RunError: it is not there, or what is there is another.
+        """
+        places: list[Path] = [
+            (self.path / base["path"]).resolve(),
+            self.path.resolve().parent / Path(base["path"]).name,
+        ]
+        there: dict[Path, str] = {place: Run(place).fingerprint() for place in places if Run(place).config.is_file()}
+        for place, digest in there.items():
+            if digest == base["sha256"]:
+                return place
+        seen = "; ".join(f"{place} has {digest[:12]}…" for place, digest in there.items()) or "no Run is there"
+        raise RunError(
+            f"{self.path} holds adapters for the base Run {Path(base['path']).name!r} with weights "
+            f"{base['sha256'][:12]}…, which is not at {places[0]}: {seen}",
+            why="adapters change the weights they were trained on; on others they give answers that mean nothing",
+            fix=f"copy that very Run to {places[0]} (its model.json says weights_sha256 {base['sha256']})",
+        )
 
     def _read_config(self) -> dict[str, Any]:
         if not self.config.is_file():
@@ -172,15 +211,24 @@ def _tensors(model: Model) -> dict[str, Tensor]:
     tensors = {
         f"{part}.{key}": tensor.detach().cpu().contiguous().clone()
         for part, module in model.parts().items()
-        for key, tensor in module.state_dict().items()
+        for key, tensor in _kept(module).items()
     }
     arrays = model.domain.to_arrays() if model.domain is not None else {}
     return tensors | {f"domain.{key}": torch.from_numpy(array).contiguous() for key, array in arrays.items()}
 
 
+def _kept(module: nn.Module) -> dict[str, Tensor]:
+    """What a Run keeps of a part: all of it, or its adapters where another Run holds the rest."""
+    adapter: Adapter | None = getattr(module, "adapter", None)
+    return module.state_dict() if adapter is None else adapter.kept(module)
+
+
 def _fill(model: Model, tensors: dict[str, Tensor]) -> None:
     for part, module in model.parts().items():
-        module.load_state_dict(_below(part, tensors))
+        found, wanted = _below(part, tensors), _kept(module)
+        if differing := sorted(found.keys() ^ wanted.keys()):
+            raise RuntimeError(f"{part}: {', '.join(differing[:5])}")
+        module.load_state_dict(found, strict=len(wanted) == len(module.state_dict()))
     if domain := _below("domain", tensors):
         model.domain = Domain(**{key: tensor.numpy() for key, tensor in domain.items()})
 

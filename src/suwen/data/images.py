@@ -42,7 +42,7 @@ class ImageReader:
             place = ".".join(["inputs", *map(str, first["loc"])])
             raise RecipeError(f"{place} = {first['input']!r}", why=first["msg"], fix=f"--set {place}=VALUE") from error
 
-    def split(self, samples: Sequence[Sample], *, seed: int, fractions: tuple[float, float, float]) -> list[Sample]:
+    def split(self, samples: Sequence[Sample], *, seed: int, fractions: tuple[float, float, float]) -> Sequence[Sample]:
         """See `assign_splits`."""
         return assign_splits(samples, seed=seed, fractions=fractions)
 

@@ -7,7 +7,7 @@ from typing import Any
 from suwen.core.encoder import Encoder, build_encoder
 from suwen.core.errors import RecipeError
 from suwen.core.preprocess import Preprocess
-from suwen.core.run import load
+from suwen.core.run import Run, load
 
 
 def encoder_of_run(
@@ -20,7 +20,9 @@ def encoder_of_run(
 ) -> Encoder:
     """Build the encoder that the Run at `path` holds, filled with its weights.
 
-    The new Model records the architecture, not the path: the new Run stands on its own.
+    The new Model records the architecture, not the path: the new Run stands on its own. Where it is adapted by adapters
+    only, `origin` (the Run's folder and fingerprint, and these options) is what the new Run refers to. Adapters of that
+    Run itself are merged into its weights first, and then there is no origin: no Run holds such weights.
 
     Raises:
         RecipeError: other weights were named too, or the inputs differ from those the Run was trained on.
@@ -30,7 +32,8 @@ def encoder_of_run(
         raise RecipeError(
             f"encoder run:{path} with --weights {weights}", why="a Run brings its weights", fix="drop --weights"
         )
-    model = load(path)
+    loaded = load(path)
+    model = loaded.merged()
     theirs, ours = getattr(model.preprocess, "channels", None), getattr(preprocess, "channels", None)
     if theirs != ours:
         raise RecipeError(
@@ -49,4 +52,6 @@ def encoder_of_run(
             fix=f"--set inputs.size={getattr(model.preprocess, 'size', '?')}",
         ) from error
     encoder.licence = model.card.get("licence")
+    if model is loaded:
+        encoder.origin = {"path": path, "sha256": Run(path).fingerprint(), "options": options}  # type: ignore[attr-defined]
     return encoder

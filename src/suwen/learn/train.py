@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from suwen.core.model import Model, evaluating
 from suwen.core.recipe import Recipe
 from suwen.core.registry import HEADS
 from suwen.core.task import Task, load_object
+from suwen.learn.adaptation import Lesson, Place, adaptation_of
 from suwen.learn.average import Average
 from suwen.learn.batches import Augment, Batches
 from suwen.learn.device import choose_precision, make_fabric
@@ -89,18 +91,27 @@ def train(
     settings = recipe.training
     precision = choose_precision(settings.precision)
     fabric = make_fabric(precision)
+    adaptation = adaptation_of(recipe)
     model = build_model(task, dataset, recipe)
-    module = task.bind(model.encoder, model.head, recipe)
+    adaptation.prepare(model.encoder, settings)
+    bound, augment = task.bind(model.encoder, model.head, recipe), make_augment(task, recipe, len(dataset.labels))
+    place = Place(fabric.device, fabric.autocast, precision)
+    lesson = adaptation.teach(model, bound, dataset, recipe, augment, place)
+    module = lesson.module
+    evaluate = _evaluator(model, lesson, dataset, score, probe, fabric.autocast)
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        judged = _judge_once(module, len(rows), evaluate, logs)
+        return Trained(_ready(model), judged, precision, str(fabric.device))
     if settings.channels_last:
         module.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(module, settings, _depths(model.encoder))
     batches = Batches(
-        dataset,
+        lesson.dataset,
         rows,
         batch_size=settings.batch_size,
         seed=recipe.seed,
         device=fabric.device,
-        augment=make_augment(task, recipe, len(dataset.labels)),
+        augment=lesson.augment,
         channels_last=settings.channels_last,
     )
     rate = make_rate(settings, -(-len(batches) // settings.accumulate))
@@ -110,7 +121,7 @@ def train(
         settings,
         precision=fabric.strategy.precision,
         folder=folder,
-        evaluate=_evaluator(model, dataset, score, probe, fabric.autocast),
+        evaluate=evaluate,
         average=Average(module.to(fabric.device), settings.average) if settings.average else None,
         logs=logs,
         name_rows=lambda numbers: [str(name) for name in dataset.ids[numbers]],
@@ -118,16 +129,15 @@ def train(
         batches=len(batches),
     )
     progress = fit(module, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
-    for part in model.parts().values():
-        # channels-last weights give other last bits, and a Run that is loaded has plain ones
-        part.eval().to(memory_format=torch.contiguous_format)
-    return Trained(model, progress, precision, str(fabric.device))
+    model.encoder = adaptation.finish(model.encoder)
+    return Trained(_ready(model), progress, precision, str(fabric.device))
 
 
 def build_model(task: Task, dataset: Dataset, recipe: Recipe) -> Model:
     """The untrained Model of a recipe; its random weights come from the recipe's seed."""
     torch.manual_seed(derive(recipe.seed, _WEIGHTS))
-    head_class = HEADS[task.head]
+    head_name = recipe.head.name or task.head
+    head_class = HEADS[head_name]
     options = head_class.options_for(dataset, dataset.where("train"), _head_options(recipe))
     encoder: Encoder = build_encoder(
         recipe.encoder.name,
@@ -140,7 +150,7 @@ def build_model(task: Task, dataset: Dataset, recipe: Recipe) -> Model:
         head: Head = head_class(encoder.width, tuple(dataset.labels), map_widths=encoder.map_widths, **options)
     except TypeError as error:
         raise RecipeError(
-            f"the head {task.head} does not take these options: {error}",
+            f"the head {head_name} does not take these options: {error}",
             why="each head has its own",
             fix="drop the option",
         ) from error
@@ -155,6 +165,13 @@ def make_augment(task: Task, recipe: Recipe, labels: int) -> Augment | None:
     return made
 
 
+def _ready(model: Model) -> Model:
+    """To be asked, in the memory layout of a loaded Run: channels-last weights give other last bits."""
+    for part in model.parts().values():
+        part.eval().to(memory_format=torch.contiguous_format)
+    return model
+
+
 def _head_options(recipe: Recipe) -> dict[str, Any]:
     positive = {"positive": recipe.evaluation.positive} if recipe.evaluation.positive is not None else {}
     return positive | recipe.head.options
@@ -165,7 +182,12 @@ def _depths(encoder: Encoder) -> dict[str, int]:
 
 
 def _evaluator(
-    model: Model, dataset: Dataset, score: Score | None, probe: Probe | None, autocast: Callable[[], Any]
+    model: Model,
+    lesson: Lesson,
+    dataset: Dataset,
+    score: Score | None,
+    probe: Probe | None,
+    autocast: Callable[[], Any],
 ) -> Evaluate | None:
     """What is looked at after an epoch, in the training's precision; None where there is nothing to look at.
 
@@ -179,8 +201,8 @@ def _evaluator(
 
     def evaluate(module: nn.Module) -> dict[str, float]:
         with evaluating([module]), torch.inference_mode(), autocast():
-            logits, _ = model.infer(dataset, rows, views=())
-            device = next(module.parameters()).device
+            logits = lesson.infer(rows)
+            device = model.device
             target = torch.from_numpy(np.asarray(dataset.targets)[rows]).to(device)
             loss = float(model.head.loss(torch.from_numpy(logits).to(device), target))
         return {"loss": loss, **score(model, logits, rows)}
@@ -191,3 +213,23 @@ def _evaluator(
 def _probed(model: Model, module: nn.Module, probe: Probe, autocast: Callable[[], Any]) -> dict[str, float]:
     with evaluating([module]), torch.inference_mode(), autocast():
         return probe(model)
+
+
+def _judge_once(
+    module: nn.Module, samples: int, evaluate: Callable[[nn.Module], dict[str, float]] | None, logs: Sequence[Log]
+) -> Progress:
+    """What a training says of itself where there was nothing to train: one row."""
+    began, progress = time.monotonic(), Progress(samples=samples)
+    for log in logs:
+        log.begin(progress, 1, 1)
+    found = {} if evaluate is None else evaluate(module)
+    score = found.pop("score", None)
+    progress.best = None if score is None else [score, -found["loss"]]
+    progress.epoch = progress.best_epoch = 1
+    progress.seconds = time.monotonic() - began
+    row = {"epoch": 1, **{f"val_{name}": value for name, value in found.items()}, "seconds": progress.seconds}
+    progress.history.append(row)
+    for log in logs:
+        log.row(row)
+        log.end(progress)
+    return progress

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from suwen.core.dataset import Batch
 from suwen.core.errors import TrainingError
 from suwen.core.recipe import TrainingSettings
-from suwen.learn.average import Average
+from suwen.learn.average import Average, learned
 from suwen.learn.checkpoint import load_checkpoint, save_checkpoint
 from suwen.learn.log import Log
 from suwen.learn.progress import Progress
@@ -136,9 +136,9 @@ class Watch:
         """Put the kept weights into the module."""
         progress.seconds = self._seconds(progress)
         if self.settings.keep == "best" and self.best_weights is not None:
-            self.module.load_state_dict(self.best_weights)
+            self.module.load_state_dict(self.best_weights, strict=False)
         elif self.average is not None:
-            self.module.load_state_dict(self.average.weights)
+            self.module.load_state_dict(self.average.weights, strict=False)
         return progress
 
     def save(self, progress: Progress) -> None:
@@ -149,7 +149,7 @@ class Watch:
         self._began = self._saved = time.monotonic()
         state = {
             "progress": progress.to_state(),
-            "module": self.module.state_dict(),
+            "module": learned(self.module),
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else {"steps": self.average.steps, "weights": self.average.weights},
             "best": self.best_weights,
@@ -158,7 +158,7 @@ class Watch:
         save_checkpoint(self.file, state)
 
     def _restore(self, state: dict[str, Any]) -> Progress:
-        self.module.load_state_dict(state["module"])
+        self.module.load_state_dict(state["module"], strict=False)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.steps = state["average"]["steps"]
@@ -188,17 +188,17 @@ class Watch:
         assert self.evaluate is not None
         own = None
         if self.average is not None:
-            own = {key: value.clone() for key, value in self.module.state_dict().items()}
-            self.module.load_state_dict(self.average.weights)
+            own = {key: value.clone() for key, value in learned(self.module).items()}
+            self.module.load_state_dict(self.average.weights, strict=False)
         figures = dict(self.evaluate(self.module))
         score = [figures.pop("score"), -figures.get("loss", 0.0)]
         if progress.best is None or score > progress.best or any(math.isnan(value) for value in progress.best):
             progress.best, progress.best_epoch, progress.since_best = score, progress.epoch + 1, 0
-            self.best_weights = {key: value.detach().clone() for key, value in self.module.state_dict().items()}
+            self.best_weights = {key: value.detach().clone() for key, value in learned(self.module).items()}
         else:
             progress.since_best += 1
         if own is not None:
-            self.module.load_state_dict(own)
+            self.module.load_state_dict(own, strict=False)
         return {f"val_{name}": value for name, value in figures.items()}
 
     def _seconds(self, progress: Progress) -> float:

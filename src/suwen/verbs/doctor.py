@@ -24,7 +24,7 @@ class Finding:
     fix: str = ""
 
 
-EXTRAS = {"wandb": "wandb"}
+EXTRAS = {"wandb": "wandb", "keras": "keras", "hf": "transformers", "lora": "peft"}
 """Extra → a module that it brings."""
 
 DECODERS = {

@@ -21,6 +21,7 @@ from suwen.core.task import Task
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.summarise import summarise
 from suwen.evaluation.threshold import choose_threshold
+from suwen.learn.adaptation import adaptation_of
 from suwen.learn.train import Trained, train
 from suwen.verbs.first import First, first_of, keeping_task, write_fisher
 from suwen.verbs.folder import claim, clear, refuse_finished
@@ -44,6 +45,7 @@ def finetune(
     learning_rate: float | None = None,
     size: int | None = None,
     adapt: str | None = None,
+    head: str | None = None,
     precision: str | None = None,
     positive: str | None = None,
     by: Sequence[str] = (),
@@ -73,6 +75,7 @@ def finetune(
         encoder: ``FAMILY:NAME``, ``"timm:resnet50"``, ``"run:runs/pretrained"``.
         weights: pretrained weights: a ``.safetensors`` file, a folder, ``"hub"``; random ones unless given.
         epochs, batch_size, learning_rate, adapt, precision: see `suwen.core.recipe.TrainingSettings`.
+        head: a row of ``suwen.heads``: ``"classify"`` (linear) or ``"knn"``; the task's own unless given.
         size: side of the input images in pixels; chosen from the data unless given.
         positive: the positive label of a binary question; the last one unless given.
         by: metadata columns to report subgroups of.
@@ -105,6 +108,7 @@ def finetune(
             "source": None if data is None else str(data),
         },
         "encoder": {"name": encoder, "weights": weights},
+        "head": {"name": head},
         "inputs": {"size": size},
         "training": {
             "epochs": epochs,
@@ -151,14 +155,17 @@ def start_from(*, recipe: str | Path | None, extend: str | Path | None, encoder:
 def full_recipe(*layers: Mapping[str, Any]) -> Recipe:
     """The recipe of these layers over the defaults of the task they name."""
     first = make_recipe({"task": "", "data": {"source": ""}}, *layers)
+    adaptation_of(first)
     task: Task = TASKS[first.task]
     # who names epochs means them: the task's own number of steps gives way
     named = any("epochs" in layer.get("training", {}) for layer in layers)
     # a penalty that pulls weights to where they were replaces decay, which pulls them to 0
     pulled = first.first.keep in ("l2sp", "ewc")
+    # options of the task's own head mean nothing to another one
+    own = task.recipe if first.head.name in (None, task.head) else {**task.recipe, "head": {}}
     return make_recipe(
-        {"encoder": {"name": task.encoder}},
-        task.recipe,
+        {"encoder": {"name": task.encoder}, "head": {"name": task.head}},
+        own,
         {"training": {"steps": None}} if named else {},
         {"training": {"weight_decay": 0.0}} if pulled else {},
         *layers,

@@ -17,6 +17,7 @@ from suwen.core.run import Run
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.report import Example, ReportContent, write_report
 from suwen.explanation.overlay import overlay, picture, png
+from suwen.heads.knn import Neighbours
 from suwen.simulation.observer import best_possible
 
 EXAMPLES = 6
@@ -90,7 +91,8 @@ def _best_possible(source: str, outcome: Outcome | None) -> dict[str, float] | N
 def notes_of(model: Model, recipe: Recipe) -> list[str]:
     """What a reader must know besides the figures."""
     notes = [model.card["licence_warning"]] if model.card.get("licence_warning") else []
-    if recipe.encoder.weights is None and not recipe.encoder.name.startswith("run:"):
+    pretrained = getattr(model.encoder, "pretrained", False) or recipe.encoder.name.startswith("run:")
+    if recipe.encoder.weights is None and not pretrained:
         notes.append("The encoder started from random weights; pretrained ones usually need fewer labels.")
     if not model.task.labelled:
         notes.append(
@@ -98,6 +100,8 @@ def notes_of(model: Model, recipe: Recipe) -> list[str]:
             "features, learned from the labelled training images and judged on validation; 'untrained' is the same on "
             "the encoder as it was before. Test images were not looked at."
         )
+    if isinstance(model.head, Neighbours):
+        notes.append("This Run holds features and labels of its training images, though no images: share it like them.")
     return notes
 
 

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmarks.lora import ADAPTATIONS, _verdicts, lora
+from benchmarks.results import read_result
+
+
+def runs(**auroc: float) -> list[dict[str, Any]]:
+    learns = {"full": 100, "lora": 4, "head": 1}
+    return [
+        {
+            "adapt": adapt,
+            "auroc": auroc[adapt],
+            "trained": learns[adapt],
+            "parameters": 104,
+            "peak": 2**20 * learns[adapt],
+        }
+        for adapt in ADAPTATIONS
+    ]
+
+
+def test_lora_is_judged_against_full_fine_tuning_of_the_same_run() -> None:
+    near = _verdicts(runs(full=0.95, lora=0.945, head=0.9))
+    assert [row.met for row in near] == [True, True, True] and near[0].value == "+0.50"
+    far = _verdicts(runs(full=0.95, lora=0.93, head=0.9))
+    assert not far[0].met and "full 0.9500" in far[0].beside
+
+
+@pytest.mark.slow
+def test_a_quick_run_adapts_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    lora(quick=True, rank=2, results=tmp_path)
+    found = read_result(tmp_path / "quick" / "lora.json")
+    trained = {one["adapt"]: one["trained"] for one in found.figures["runs"]}
+    kept = {one["adapt"]: one["kept"] for one in found.figures["runs"]}
+    assert trained["head"] < trained["lora"] < 0.1 * trained["full"]
+    assert kept["lora"] < 0.1 * kept["full"]
