@@ -20,6 +20,10 @@ BENCHMARKS = {
     "speed": ("benchmarks.speed:speed", "training ResNet-18: suwen's fit() against a bare PyTorch loop"),
     "start": ("benchmarks.start:start", "how soon `suwen --help` and `suwen tasks` answer"),
     "memory": ("benchmarks.memory:memory", "fine-tuning on 10,000 and on 100,000 images: what stays in memory"),
+    "explanation": (
+        "benchmarks.explanation:explanation",
+        "explanations: batched against one by one, and lesions hit on simulated films",
+    ),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""

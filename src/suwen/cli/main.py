@@ -19,7 +19,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-COMMANDS = ("demo", "tasks", "encoders", "finetune", "evaluate", "predict", "explain", "simulate", "doctor")
+COMMANDS = (
+    "demo",
+    "tasks",
+    "encoders",
+    "finetune",
+    "evaluate",
+    "predict",
+    "explain",
+    "explanations",
+    "simulate",
+    "doctor",
+)
 for _name in COMMANDS:
     app.command(_name)(getattr(import_module(f"suwen.cli.{_name}"), _name))
 

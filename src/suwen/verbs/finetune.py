@@ -28,6 +28,7 @@ from suwen.evaluation.summarise import summarise
 from suwen.evaluation.threshold import choose_threshold
 from suwen.learn.log import ConsoleLog, JsonLog, Log, TensorBoardLog, WandbLog
 from suwen.learn.train import Trained, train
+from suwen.verbs.explaining import compare_explanations, in_short, warning_of
 from suwen.verbs.judge import calibrate, judge, judge_baselines, score_by
 from suwen.verbs.reporting import write_run_report
 
@@ -159,14 +160,15 @@ class Finetuning:
         )
         model = trained.model
         calibrate(model, dataset, dataset.where("val"), self.recipe.evaluation)
-        model.card = self._card(model, dataset)
+        explanations = compare_explanations(model, dataset, self.recipe)
+        model.card = self._card(model, dataset) | {"explanations": in_short(explanations)}
         self.run.save(model)
         _write_seen(self.run, dataset)
         outcomes = {
             split: judge(model, dataset, dataset.where(split)) for split in ("val", "test") if len(dataset.where(split))
         }
         baselines = judge_baselines(task, dataset, outcomes)
-        metrics = self.metrics(model, dataset, trained, outcomes, baselines)
+        metrics = self.metrics(model, dataset, trained, outcomes, baselines) | {"explanations": explanations}
         write_json(self.run.metrics, metrics)
         history = trained.progress.history
         write_run_report(self.run, model, dataset, check.to_dict(), self.recipe, metrics, outcomes, baselines, history)
@@ -264,6 +266,8 @@ class Finetuning:
             else f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
         )
         self.console.print(f"\n{split} {headline} [bold]{value}[/]   {seconds:.0f} s in all")
+        if warning := warning_of(metrics["explanations"]):
+            self.console.print(f"[yellow]{warning}[/]")
         self.console.print(
             f"open    {self.run.report}\n"
             f"type    suwen predict {self.run.path} FILE\n"
