@@ -23,6 +23,10 @@ BENCHMARKS = {
     "active": ("benchmarks.active:active", "labels needed by each query strategy, against random sampling"),
     "forgetting": ("benchmarks.forgetting:forgetting", "two simulated sites: what of the first stays, in four ways"),
     "lora": ("benchmarks.lora:lora", "one Run adapted in full, by LoRA, by its head: AUROC, parameters, memory, time"),
+    "explanation": (
+        "benchmarks.explanation:explanation",
+        "explanations: batched against one by one, and lesions hit on simulated films",
+    ),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""

@@ -47,7 +47,7 @@ def test_help_tells_every_option(name: str) -> None:
     assert said.returncode == 0 and "Usage" in said.stdout
 
 
-@pytest.mark.parametrize("words", [("--help",), ("tasks",), ("encoders",), ("finetune", "--help")])
+@pytest.mark.parametrize("words", [("--help",), ("tasks",), ("encoders",), ("explanations",), ("finetune", "--help")])
 def test_listing_imports_no_torch(words: tuple[str, ...]) -> None:
     code = """
 import sys
@@ -74,6 +74,12 @@ def test_names_are_whole_at_80_columns(verb: str, monkeypatch: pytest.MonkeyPatc
     names = {"tasks": ["image-classification"], "encoders": ["RAD-DINO", "MedImageInsight", "CheXagent-2"]}[verb]
     assert all(name in said for name in names)
     assert max(map(len, said.splitlines())) <= 80
+
+
+def test_explanations_as_json_lines_say_what_a_value_means() -> None:
+    rows = {row["method"]: row for row in map(json.loads, suwen("explanations", "--json").stdout.splitlines())}
+    assert rows["kernel-shap"]["values"] == "signed" and "label" in rows["attention-rollout"]["meaning"]
+    assert rows["counterfactual"]["needs"] == "--examples" and all(row["how"] for row in rows.values())
 
 
 def test_encoders_show_licences_and_find_by_name() -> None:

@@ -29,6 +29,7 @@ COMMANDS = (
     "predict",
     "explain",
     "query",
+    "explanations",
     "simulate",
     "doctor",
 )

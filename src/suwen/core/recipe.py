@@ -171,6 +171,15 @@ class EvaluationSettings(Settings):
     )
 
 
+class ExplanationSettings(Settings):
+    """Which explanations are compared when the model is trained."""
+
+    methods: tuple[str, ...] | None = Field(
+        default=None, description="rows of suwen.explanations; None: all that fit the model and a few seconds"
+    )
+    examples: int = Field(default=6, ge=0, description="validation inputs to measure them on; 0: do not compare")
+
+
 class Recipe(Settings):
     """Every setting of one run."""
 
@@ -192,6 +201,7 @@ class Recipe(Settings):
         description="the random transforms that are allowed, with their settings; None: the task's own; {}: none",
     )
     evaluation: EvaluationSettings = EvaluationSettings()
+    explanation: ExplanationSettings = ExplanationSettings()
 
     def completed(self, *, inputs: dict[str, Any], rows: int) -> Recipe:
         """With what only the data decide: the preprocessing chosen, and epochs for so many training rows."""

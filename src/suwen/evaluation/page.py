@@ -28,6 +28,7 @@ from suwen.evaluation.tables import (
     class_table,
     comparison_table,
     counts_table,
+    explanation_table,
     figure_cell,
     first_site_table,
     gap_table,
@@ -111,6 +112,7 @@ def page_of(content: ReportContent, words: Words) -> Page:
         ]
     found += [
         _examples(content, words),
+        _explanations(content, words),
         _training(content, words),
         _data_check(content, words),
         _recipe(content, words),
@@ -305,6 +307,21 @@ def _examples(content: ReportContent, words: Words) -> Section | None:
     right = [_picture(example, words) for example in content.examples if example.correct]
     wrong = [_picture(example, words) for example in content.examples if not example.correct]
     return Section("examples", words["examples"], right=right, wrong=wrong)
+
+
+def _explanations(content: ReportContent, words: Words) -> Section | None:
+    found = content.metrics.get("explanations") or {}
+    if not found.get("methods"):
+        return None
+    split = words.get(f"split_word_{found.get('split')}", str(found.get("split")))
+    sentences = [words["explanations_text"].format(examples=found["examples"], split=split)]
+    beaten = found["beats_random"]
+    sentences.append(words["explanations_best"].format(best=found["best"]) if beaten else words["explanations_none"])
+    skipped = [
+        words["explanations_skipped"].format(method=name, reason=reason) for name, reason in found["skipped"].items()
+    ]
+    tables = [explanation_table(found, words)]
+    return Section("explanations", words["explanations"], sentences, skipped, tables=tables)
 
 
 def _picture(example: Example, words: Words) -> Picture:

@@ -164,6 +164,40 @@ def first_site_table(first: Mapping[str, Any], words: Words) -> Table:
     return Table(words["first_caption"], [words["metric"], words["before"], words["after"], words["difference"]], rows)
 
 
+def explanation_table(found: Mapping[str, Any], words: Words) -> Table:
+    """Faithfulness of each method, best first, over that of the best kind of random map."""
+    best_first = sorted(found["methods"].items(), key=lambda row: -row[1]["gain"]["value"])
+    rows = [
+        [
+            Cell(name, strong=name == found["best"]),
+            Cell(number(figures["deletion"], words)),
+            Cell(number(figures["insertion"], words)),
+            figure_cell(figures["gain"], words),
+            figure_cell(figures["over_random"], words, worse=figures["over_random"]["low"] <= 0),
+            Cell(number(figures["infidelity"], words)),
+            Cell(number(figures["sanity"], words)),
+            Cell(number(figures["seconds"], words)),
+        ]
+        for name, figures in best_first
+    ]
+    chance = found["random"]
+    rows.append(
+        [
+            Cell(words["explanations_random"].format(kind=chance["kind"])),
+            Cell(number(chance["deletion"], words)),
+            Cell(number(chance["insertion"], words)),
+            figure_cell(chance["gain"], words),
+            Cell(""),
+            Cell(number(chance["infidelity"], words)),
+            Cell(""),
+            Cell(""),
+        ]
+    )
+    names = ("method", "deletion", "insertion", "gain", "over_random", "infidelity", "weight_correlation")
+    titles = [words[name] for name in (*names, "seconds_each")]
+    return Table(words["explanations_caption"], titles, rows)
+
+
 def training_table(history: Sequence[Mapping[str, Any]], words: Words) -> Table:
     """Every epoch, with whatever was logged."""
     columns = list(dict.fromkeys(name for row in history for name in row))

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 from PIL import Image
 
+from suwen.core.explanation import Explanation
+from suwen.core.files import atomic_path
+
 LEAST_SIDE = 224
 """Small images are enlarged to about this many pixels, so that one can see them."""
+
+GAP = 8
+"""White pixels between two pictures of a sheet."""
 
 
 def picture(image: np.ndarray) -> Image.Image:
@@ -20,21 +28,41 @@ def picture(image: np.ndarray) -> Image.Image:
     return shown.resize((shown.width * factor, shown.height * factor), Image.Resampling.NEAREST)
 
 
+def scaled(attribution: np.ndarray) -> np.ndarray:
+    """Divided by its largest magnitude: into [-1, 1], 0 staying 0. A map of zeros stays one."""
+    peak = float(np.abs(attribution).max())
+    return attribution / peak if peak > 0 else attribution
+
+
 def overlay(image: np.ndarray, attribution: np.ndarray, *, strength: float = 0.55) -> Image.Image:
-    """The picture under a heat map: transparent where the attribution is 0, most opaque where it is 1.
+    """The picture under a heat map: transparent where the attribution is 0, most opaque where it is 1 or -1.
+
+    What speaks for the label is drawn from black over red to yellow, what speaks against it in blue.
 
     Args:
         image: ``(C, H, W)`` uint8.
-        attribution: ``(H, W)`` in [0, 1].
+        attribution: ``(H, W)`` in [-1, 1].
         strength: opacity at 1.
     """
     below = picture(image)
-    smooth = Image.fromarray(np.rint(np.clip(attribution, 0, 1) * 255).astype(np.uint8))
-    heat = np.asarray(smooth.resize(below.size, Image.Resampling.BICUBIC), np.float32) / 255
-    colours = matplotlib.colormaps["inferno"](heat)[..., :3] * 255
-    opacity = (heat * strength)[..., None]
+    heat = _enlarged(np.clip(attribution, 0, 1), below.size)
+    cold = _enlarged(np.clip(-attribution, 0, 1), below.size)
+    warm = matplotlib.colormaps["inferno"](heat)[..., :3] * 255
+    colours = np.where((cold > heat)[..., None], (40.0, 120.0, 255.0), warm)
+    opacity = (np.maximum(heat, cold) * strength)[..., None]
     blended = np.asarray(below, np.float32) * (1 - opacity) + colours * opacity
     return Image.fromarray(np.rint(blended).astype(np.uint8))
+
+
+def draw(found: Sequence[Explanation], path: Path) -> None:
+    """Write one PNG: the input, its heat map by each method, and the nearest example of another answer, if known."""
+    first = found[0]
+    shown = [picture(first.inputs), *(overlay(one.inputs, scaled(one.attribution)) for one in found)]
+    shown += [picture(one.inputs) for one in first.examples[:1]]
+    gap = np.full((shown[0].height, GAP, 3), 255, np.uint8)
+    strips = [strip for one in shown for strip in (gap, np.asarray(one))][1:]
+    with atomic_path(path) as temporary:
+        Image.fromarray(np.concatenate(strips, 1)).save(temporary, "PNG")
 
 
 def png(image: Image.Image) -> bytes:
@@ -42,3 +70,8 @@ def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _enlarged(share: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    smooth = Image.fromarray(np.rint(share * 255).astype(np.uint8))
+    return np.asarray(smooth.resize(size, Image.Resampling.BICUBIC), np.float32) / 255

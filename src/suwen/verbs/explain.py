@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from suwen.core.errors import NameUnknown, RecipeError
-from suwen.core.explanation import Explanation
-from suwen.core.files import atomic_path
+from suwen.core.errors import DataError, NameUnknown, RecipeError
+from suwen.core.explanation import Explanation, Method
 from suwen.core.model import Model
-from suwen.core.registry import EXPLANATIONS
+from suwen.core.prediction import Prediction
+from suwen.core.recipe import parse_set
+from suwen.core.registry import EXPLANATIONS, READERS
 from suwen.core.run import load
-from suwen.explanation.overlay import overlay, picture
+from suwen.explanation.compare import affordable, compare, elements_of, telling
+from suwen.explanation.faithfulness import measure
+from suwen.explanation.methods import method_of
+from suwen.explanation.neighbours import Examples, make_examples, neighbours
+from suwen.explanation.overlay import draw
 from suwen.verbs.predict import predict
+
+MOST_EXAMPLES = 2000
+"""Examples looked at; of a larger folder, so many evenly spread."""
+
+COMPARED = 6
+"""Inputs on which methods are compared."""
 
 
 def explain(
@@ -24,49 +38,182 @@ def explain(
     *,
     method: str | None = None,
     label: str | None = None,
+    set: Sequence[str] = (),
+    samples: int | None = None,
+    seed: int = 0,
+    examples: str | Path | None = None,
+    faithfulness: bool = True,
     out: str | Path | None = None,
 ) -> Explanation:
-    """Attribute one answer to the parts of its input.
+    """Attribute one answer to the parts of its input, and measure whether the model uses what is shown.
 
     Args:
         run: a Model or the folder of a Run.
         source: a file, or pixels ``(H, W)`` or ``(H, W, C)``.
-        method: a row of ``suwen.explanations``; the task's own unless given.
+        method: a row of ``suwen.explanations``; the task's own unless given. ``"best"``: the one that measured best on
+            this Run when it was fine-tuned, or on `examples` where given. ``"all"``: every one that fits.
         label: the label to explain; the answer given (or the most probable one) unless named.
-        out: a PNG to write: the input beside the input under the heat map.
+        set: settings of the method, ``"samples=200"``. ``suwen explanations`` names the methods.
+        samples: the same as ``samples=…`` in `set`.
+        seed: of what the method and the measures draw.
+        examples: a folder of inputs like those of the training: the nearest ones of another answer are shown,
+            ``counterfactual`` compares with them, and ``best`` is measured on them. A Run keeps no training inputs.
+        faithfulness: measure deletion, insertion and infidelity of the map, and a random map's beside.
+        out: a PNG to write: the input, the input under each heat map, and the nearest example of another answer.
+
+    Returns:
+        The Explanation; with ``"all"`` the one that measured best on this input, with the `others`.
 
     Raises:
-        NameUnknown: no such method or label.
+        NameUnknown: no such method, setting or label.
+        RecipeError: a method that does not fit the encoder, an impossible setting, or no stored ``best``.
+        DataError: the input is not finite, or there is no example of another answer.
     """
     model = run if isinstance(run, Model) else load(run)
-    method = method or model.task.explanation
-    if method is None:
-        raise RecipeError(f"task {model.task.name} names no explanation", fix="--method NAME")
-    attribute = EXPLANATIONS[method]
-    (answer,) = predict(model, source)
-    chosen = label or _label_of(answer.answer, answer.probabilities)
-    if chosen not in model.head.labels:
-        raise NameUnknown("label", chosen, model.head.labels)
-    inputs = model.preprocess(Path(source) if isinstance(source, str) else source)
-    number = torch.tensor([model.head.labels.index(chosen)])
-    heat: np.ndarray = attribute(model, torch.from_numpy(inputs[None]), number)[0].numpy()
-    found = Explanation(method=method, label=chosen, attribution=heat, inputs=inputs, prediction=answer)
+    known = None if examples is None else read_examples(model, examples)
+    asked = Asked(model, source, label, known, seed)
+    settings = parse_set(set) | ({} if samples is None else {"samples": samples})
+    if method == "all":
+        found, *others = asked.by_all(settings, faithfulness)
+        found.others = others
+    else:
+        found = asked.by(method_of(method_named(model, method, known, seed)), settings, faithfulness)
     if out is not None:
-        draw(found, Path(out))
+        draw([found, *found.others], Path(out))
     return found
 
 
-def draw(found: Explanation, path: Path) -> None:
-    """Write the input beside its heat map as one PNG."""
-    left, right = picture(found.inputs), overlay(found.inputs, found.attribution)
-    sheet = np.concatenate([np.asarray(left), np.full((left.height, 8, 3), 255, np.uint8), np.asarray(right)], 1)
-    with atomic_path(path) as temporary:
-        from PIL import Image
+class Asked:
+    """One input and the label of it that is to be explained."""
 
-        Image.fromarray(sheet).save(temporary, "PNG")
+    def __init__(self, model: Model, source: Any, label: str | None, examples: Examples | None, seed: int) -> None:
+        self.model, self.examples, self.seed = model, examples, seed
+        (self.answer,) = predict(model, source)
+        self.label = label or _label_of(self.answer)
+        if self.label not in model.head.labels:
+            raise NameUnknown("label", self.label, model.head.labels)
+        self.pixels: np.ndarray = model.preprocess(Path(source) if isinstance(source, str) else source)
+        self.inputs = torch.from_numpy(self.pixels[None])
+        self.number: Tensor = torch.tensor([model.head.labels.index(self.label)])
+
+    def by(self, row: Method, settings: dict[str, Any], faithfulness: bool) -> Explanation:
+        """The Explanation of one method."""
+        given = dict(settings)
+        own = row.defaults()
+        if "seed" in own:
+            given.setdefault("seed", self.seed)
+        if row.needs_examples:
+            given["examples"] = self.examples
+        began = time.perf_counter()
+        heat: np.ndarray = row(self.model, self.inputs, self.number, **given)[0].numpy()
+        found = Explanation(
+            method=row.name,
+            label=self.label,
+            attribution=heat,
+            inputs=self.pixels,
+            prediction=self.answer,
+            signed=row.signed,
+            meaning=row.meaning,
+            settings={name: value for name, value in row.complete(given).items() if name != "examples"},
+            seconds=time.perf_counter() - began,
+        )
+        if faithfulness:
+            found.faithfulness |= measure(self.model, self.inputs, self.number, heat, seed=self.seed)
+        if self.examples is not None:
+            found.examples = neighbours(self.model, self.inputs[0], self.number[0], self.examples)
+        return found
+
+    def by_all(self, settings: dict[str, Any], faithfulness: bool) -> list[Explanation]:
+        """Those of every method that fits this model, with the settings that each has; the best one first."""
+        rows = [method_of(name) for name in EXPLANATIONS.names()]
+        every = {name for row in rows for name in row.defaults()}
+        for name in settings:
+            if name not in every:
+                raise NameUnknown("setting", name, every, fix="suwen explanations")
+        found: list[Explanation] = []
+        refused: list[RecipeError] = []
+        for row in rows:
+            if row.needs_examples and self.examples is None:
+                continue
+            mine = {name: value for name, value in settings.items() if name in row.defaults()}
+            try:
+                found.append(self.by(row, mine, faithfulness))
+            except RecipeError as error:
+                refused.append(error)
+        if not found:
+            raise refused[0]
+        return sorted(found, key=lambda one: -(one.faithfulness.get("gain") or 0.0))
 
 
-def _label_of(answer: Any, probabilities: dict[str, float]) -> str:
-    if isinstance(answer, str):
-        return answer
-    return max(probabilities, key=probabilities.__getitem__)
+def method_named(model: Model, method: str | None, examples: Examples | None = None, seed: int = 0) -> str:
+    """The row meant: the task's own, the best one, or the one named.
+
+    Raises:
+        RecipeError: the task has none, or nothing was measured that could be best.
+    """
+    if method is None:
+        if model.task.explanation is None:
+            raise RecipeError(f"task {model.task.name} names no explanation", fix="--method NAME")
+        return model.task.explanation
+    if method != "best":
+        return method
+    if examples is not None:
+        inputs = torch.from_numpy(examples.inputs)
+        measured = compare_some(model, inputs, torch.from_numpy(examples.answers), seed=seed)
+    else:
+        measured = model.card.get("explanations") or {}
+    if measured.get("best") is None:
+        raise RecipeError(
+            "no method measured best on this model",
+            why="its fine-tuning compared none (explanation.examples=0, older suwen), or nothing moved its answers",
+            fix="--examples FOLDER with inputs like those of the training measures it now; or --method NAME",
+        )
+    return str(measured["best"])
+
+
+def compare_some(
+    model: Model,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    methods: Sequence[str] | None = None,
+    examples: int = COMPARED,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compare methods on the inputs whose answers rest most clearly on something; see `suwen.explanation.compare`.
+
+    Args:
+        inputs: ``(N, …)``, to choose from.
+        labels: ``(N,)``: the answers.
+        methods: None for every one that fits and is affordable.
+        examples: how many inputs to measure on.
+        seed: of what is drawn.
+    """
+    rows = telling(model, inputs, labels, examples) if len(inputs) else np.zeros(0, np.int64)
+    if not len(rows):
+        return {"examples": 0, "best": None, "beats_random": False, "methods": {}, "random": {}, "skipped": {}}
+    names, left_out = affordable(methods, elements_of(model, inputs), len(rows))
+    measured = compare(model, inputs[rows], labels[rows], methods=names, seed=seed)
+    measured["skipped"] = left_out | measured["skipped"]
+    return measured
+
+
+def read_examples(model: Model, source: str | Path) -> Examples:
+    """The examples below a folder, as the model sees them.
+
+    Raises:
+        DataError: there are none.
+    """
+    samples = READERS[model.task.reader].read(source, labelled=False)
+    if not samples:
+        raise DataError(f"{source} holds no example", why="nothing to compare with", fix="--examples FOLDER")
+    rows = np.unique(np.linspace(0, len(samples) - 1, min(len(samples), MOST_EXAMPLES)).round().astype(int))
+    chosen = [samples[row] for row in rows]
+    pixels = np.stack([model.preprocess(sample.source) for sample in chosen])
+    return make_examples(model, pixels, tuple(sample.id for sample in chosen))
+
+
+def _label_of(answer: Prediction) -> str:
+    if isinstance(answer.answer, str):
+        return answer.answer
+    return max(answer.probabilities, key=answer.probabilities.__getitem__)

@@ -23,6 +23,7 @@ from suwen.evaluation.summarise import summarise
 from suwen.evaluation.threshold import choose_threshold
 from suwen.learn.adaptation import adaptation_of
 from suwen.learn.train import Trained, train
+from suwen.verbs.explaining import compare_explanations, in_short, warning_of
 from suwen.verbs.first import First, first_of, keeping_task, write_fisher
 from suwen.verbs.folder import claim, clear, refuse_finished
 from suwen.verbs.judge import calibrate, judge, judge_baselines, score_by
@@ -204,7 +205,8 @@ class Finetuning:
         )
         model = trained.model
         calibrate(model, dataset, dataset.where("val"), self.recipe.evaluation)
-        model.card = card_of(model, dataset, self.recipe, self.console)
+        explanations = compare_explanations(model, dataset, self.recipe)
+        model.card = card_of(model, dataset, self.recipe, self.console) | {"explanations": in_short(explanations)}
         self.run.save(model)
         write_seen(self.run, dataset, base_run(self.recipe))
         write_fisher(self.run, model, dataset, self.recipe)
@@ -212,7 +214,7 @@ class Finetuning:
             split: judge(model, dataset, dataset.where(split)) for split in ("val", "test") if len(dataset.where(split))
         }
         baselines = judge_baselines(task, dataset, outcomes)
-        metrics = self.metrics(model, dataset, trained, outcomes, baselines)
+        metrics = self.metrics(model, dataset, trained, outcomes, baselines) | {"explanations": explanations}
         if first is not None and self.recipe.first.data is not None:
             metrics["first"] = first.before_and_after(model, self.recipe.evaluation.resamples)
         write_json(self.run.metrics, metrics)
@@ -280,6 +282,8 @@ class Finetuning:
             else f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
         )
         self.console.print(f"\n{split} {headline} [bold]{value}[/]   {seconds:.0f} s in all")
+        if warning := warning_of(metrics["explanations"]):
+            self.console.print(f"[yellow]{warning}[/]")
         self.console.print(
             f"open    {self.run.report}\n"
             f"type    suwen predict {self.run.path} FILE\n"

@@ -12,13 +12,14 @@ import torch
 from suwen.core.dataset import Dataset
 from suwen.core.model import Model
 from suwen.core.recipe import Recipe
-from suwen.core.registry import EXPLANATIONS
 from suwen.core.run import Run
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.report import Example, ReportContent, write_report
-from suwen.explanation.overlay import overlay, picture, png
+from suwen.explanation.methods import method_of
+from suwen.explanation.overlay import overlay, picture, png, scaled
 from suwen.heads.knn import Neighbours
 from suwen.simulation.observer import best_possible
+from suwen.verbs.explaining import method_to_show, warning_of
 
 EXAMPLES = 6
 """Right ones and as many wrong ones."""
@@ -49,7 +50,7 @@ def write_run_report(
         recipe_yaml=recipe.to_yaml(),
         versions=metrics["versions"],
         examples=examples(model, dataset, dataset.where(split), outcomes[split]) if outcomes else [],
-        notes=notes_of(model, recipe),
+        notes=[*notes_of(model, recipe), *filter(None, [warning_of(metrics.get("explanations", {}))])],
         simulated=hospital_of(recipe.data.source) is not None,
         best_possible=_best_possible(recipe.data.source, outcomes.get(split)),
         headline=model.task.metric,
@@ -122,7 +123,7 @@ def examples(
         Example(
             id=str(outcome.ids[row]),
             image_png=png(picture(image)),
-            overlay_png=None if shown is None else png(overlay(image, shown)),
+            overlay_png=None if shown is None else png(overlay(image, scaled(shown))),
             truth=outcome.labels[outcome.target[row]],
             answer=outcome.labels[said[row]],
             probability=float(sure[row]),
@@ -152,8 +153,8 @@ def _spread(rows: np.ndarray, target: np.ndarray, most: int) -> np.ndarray:
 
 
 def _explain(model: Model, images: np.ndarray, labels: np.ndarray) -> list[np.ndarray | None]:
-    if model.task.explanation is None or not len(images):
+    name = method_to_show(model)
+    if name is None or not len(images):
         return [None] * len(images)
-    attribute = EXPLANATIONS[model.task.explanation]
-    heat: np.ndarray = attribute(model, torch.from_numpy(images), torch.from_numpy(labels)).numpy()
+    heat: np.ndarray = method_of(name)(model, torch.from_numpy(images), torch.from_numpy(labels)).numpy()
     return list(heat)

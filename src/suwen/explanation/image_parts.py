@@ -1,0 +1,151 @@
+"""Images as parts: pixels, squares, superpixels, windows, and what stands where something is removed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from suwen.core.errors import DataError, NameUnknown, RecipeError
+
+
+class ImageParts:
+    """The `Parts` of images ``(C, H, W)``; their elements are pixels ``(H, W)``, all channels at once."""
+
+    @staticmethod
+    def read(inputs: Tensor) -> Tensor:
+        """``(B, C, H, W)`` uint8 or float → float in [0, 1].
+
+        Raises:
+            DataError: a pixel is NaN or infinite, or the shape is another.
+        """
+        if inputs.ndim != 4:
+            raise DataError(
+                f"a batch of shape {tuple(inputs.shape)}", why="images are (B, C, H, W)", fix="images[None]"
+            )
+        read = inputs.float().div(255) if inputs.dtype == torch.uint8 else inputs.detach().float()
+        if not bool(read.isfinite().all()):
+            raise DataError(
+                "pixels that are NaN or infinite",
+                why="an attribution of such an image would be NaN everywhere",
+                fix="repair the file: suwen.load(RUN).preprocess(FILE) gives whole numbers from 0 to 255",
+            )
+        return read
+
+    @staticmethod
+    def shape(x: Tensor) -> tuple[int, ...]:
+        """(H, W)."""
+        return tuple(x.shape[-2:])
+
+    @staticmethod
+    def baseline(x: Tensor, kind: str) -> Tensor:
+        """The image ``(C, H, W)`` without its findings: a row of `BASELINES`."""
+        if kind not in BASELINES:
+            raise NameUnknown("baseline", kind, BASELINES, fix="--set baseline=blur")
+        return BASELINES[kind](x)
+
+    @staticmethod
+    def mix(x: Tensor, baseline: Tensor, keep: Tensor) -> Tensor:
+        """``(N, H, W)`` bool → images ``(N, C, H, W)``."""
+        return torch.where(keep[:, None], x, baseline)
+
+    @staticmethod
+    def segments(x: Tensor, kind: str, count: int) -> Tensor:
+        """int64 ``(H, W)``: a row of `SEGMENTS`."""
+        if kind not in SEGMENTS:
+            raise NameUnknown("kind of segments", kind, SEGMENTS, fix="--set segments=slic")
+        return SEGMENTS[kind](x, count)
+
+    @staticmethod
+    def windows(x: Tensor, size: int, stride: int) -> Tensor:
+        """bool ``(N, H, W)``: squares at every `stride`, the last ones cut off by the border, as captum's."""
+        height, width = ImageParts.shape(x)
+        if not 1 <= size <= min(height, width) or not 1 <= stride <= size:
+            raise RecipeError(
+                f"window = {size}, stride = {stride} on an image of {height} x {width}",
+                why="a window is at most the image, and a stride at most the window, so that no pixel is left out",
+                fix=f"--set window={max(1, min(height, width) // 8)} --set stride={max(1, min(height, width) // 16)}",
+            )
+        down, across = _bands(height, size, stride), _bands(width, size, stride)
+        return (down[:, None, :, None] & across[None, :, None, :]).flatten(0, 1)
+
+
+def blurred(x: Tensor, share: float = 1 / 8) -> Tensor:
+    """Gaussian blur of ``(C, H, W)`` with a deviation of `share` of the longer side; borders are repeated.
+
+    Removes what is small and keeps the large shades, so that a covered part looks less foreign to the model than black
+    (Fong & Vedaldi 2017, section 4.1, use a blur for this reason).
+    """
+    sigma = max(1e-3, share * max(x.shape[-2:]))
+    for axis in (-2, -1):
+        reach = min(math.ceil(3 * sigma), 4 * x.shape[axis])
+        bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=x.dtype) / sigma) ** 2)
+        line = x.movedim(axis, -1)
+        padded = F.pad(line.reshape(-1, 1, line.shape[-1]), (reach, reach), mode="replicate")
+        smooth = F.conv1d(padded, (bell / bell.sum())[None, None])
+        x = smooth.reshape(line.shape).movedim(-1, axis)
+    return x
+
+
+def grid(x: Tensor, count: int) -> Tensor:
+    """Squares, √count a side."""
+    height, width = ImageParts.shape(x)
+    side = max(1, round(count**0.5))
+    rows, columns = torch.arange(height) * side // height, torch.arange(width) * side // width
+    return _numbered(rows[:, None] * side + columns[None])
+
+
+def slic(x: Tensor, count: int, *, compactness: float = 0.2, rounds: int = 10) -> Tensor:
+    """Superpixels: k-means over brightness and place, from a regular grid (Achanta et al. 2012, equation 3).
+
+    ``D² = d_c² + m² (d_s / S)²`` with S the spacing of the grid and m the `compactness`, here for values in [0, 1]. All
+    pixels look at all centres (images here are small), and segments are not forced to be connected. A constant image
+    gives a regular grid.
+    """
+    height, width = ImageParts.shape(x)
+    side = max(1, round(count**0.5))
+    spacing = (height * width) ** 0.5 / side
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    place = torch.stack([rows, columns]).to(x.dtype) * (compactness / spacing)
+    points = torch.cat([x, place]).flatten(1).T
+    found = grid(x, count).flatten()
+    for _ in range(rounds):
+        sizes = torch.bincount(found)
+        centres = torch.zeros(len(sizes), points.shape[1], dtype=x.dtype).index_add_(0, found, points)
+        before, found = found, _nearest(points, centres / sizes.clamp_min(1)[:, None])
+        found = _numbered(found)
+        if torch.equal(before, found):
+            break
+    return found.reshape(height, width)
+
+
+BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
+    "blur": blurred,
+    "black": torch.zeros_like,
+    "white": torch.ones_like,
+    "mean": lambda x: x.mean((-2, -1), keepdim=True).expand_as(x),
+}
+"""Name → image → what stands where a part is removed."""
+
+SEGMENTS: dict[str, Callable[[Tensor, int], Tensor]] = {"slic": slic, "grid": grid}
+"""Name → (image, about how many) → the segment of each pixel."""
+
+
+def _bands(length: int, size: int, stride: int) -> Tensor:
+    """bool ``(N, length)``: intervals at every stride, until the end is covered."""
+    starts = torch.arange(0, max(1, length - size + stride), stride)
+    at = torch.arange(length)
+    return (at >= starts[:, None]) & (at < starts[:, None] + size)
+
+
+def _nearest(points: Tensor, centres: Tensor) -> Tensor:
+    return torch.cat([torch.cdist(some, centres).argmin(1) for some in torch.split(points, 2**15)])
+
+
+def _numbered(found: Tensor) -> Tensor:
+    """The same segments, numbered from 0 without gaps."""
+    numbered: Tensor = torch.unique(found, return_inverse=True)[1]
+    return numbered
