@@ -118,7 +118,7 @@ def test_the_same_seed_gives_the_same_weights(base: Path, films: Path, tmp_path:
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_killed_pretraining_goes_on_to_the_same_weights(objective: str, loose: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "suwen", "pretrain", objective, str(loose), "--encoder", OBJECTIVES[objective]]
-    words += ["--batch-size", "16", "--epochs", "60", "--set", "training.checkpoint_seconds=0", "--quiet", "--out"]
+    words += ["--batch-size", "16", "--epochs", "12", "--set", "training.checkpoint_seconds=0", "--quiet", "--out"]
     process = subprocess.Popen([*words, str(tmp_path / "killed")])
     checkpoint = tmp_path / "killed" / "checkpoints" / "last.safetensors"
     while not checkpoint.is_file() and process.poll() is None:
