@@ -209,7 +209,7 @@ def test_mean_and_std_can_be_named_and_travel_with_the_config(mean: float | list
     again = build_encoder(**encoder.config, preprocess=preprocess)
     assert torch.equal(again.mean, encoder.mean) and torch.equal(again.std, encoder.std)
     images = torch.rand(1, 2, 32, 32)
-    torch.testing.assert_close(encoder._prepare(images), (images - expected) / 0.2)
+    torch.testing.assert_close(encoder.prepare(images), (images - expected) / 0.2)
 
 
 @pytest.mark.parametrize("options", [{"mean": [0.1, 0.2, 0.3]}, {"std": 0.0}, {"mean": float("nan")}])
@@ -224,7 +224,7 @@ def test_tokens_are_the_patches_alone(options: dict[str, Any]) -> None:
     encoder = TimmEncoder("test_vit", ImagePreprocess(size=32, channels=1), **options).eval()
     images = torch.rand(2, 1, 32, 32)
     with torch.inference_mode():
-        last = encoder.model.forward_features(encoder._prepare(images))
+        last = encoder.model.forward_features(encoder.prepare(images))
         tokens = encoder(images).tokens
     assert encoder.model.num_prefix_tokens == 1 + options.get("reg_tokens", 0)
     assert torch.equal(tokens, last[:, encoder.model.num_prefix_tokens :])

@@ -243,7 +243,8 @@ def _parts(value: Any) -> Iterator[dict[str, Any]]:
 
 def _registered(part: dict[str, Any]) -> bool:
     keras = import_keras()
-    names = {part.get("registered_name"), part.get("class_name"), part.get("config")}
+    named = (part.get("registered_name"), part.get("class_name"), part.get("config"))
+    names = {name for name in named if isinstance(name, str)}
     return any(keras.saving.get_registered_object(name) is not None for name in names if isinstance(name, str))
 
 
