@@ -29,5 +29,6 @@ def encoders(
     show_rows(rows, json=json, title="medical checkpoints (read the licence)")
     show_rows([{"encoder": name} for name in found.matches], json=json) if found.matches else None
     if pattern is None and not json:
-        typer.echo(f"families: {', '.join(found.families)}   (suwen encoders PATTERN lists timm models by name)")
+        typer.echo(f"families: {', '.join(found.families)}")
+        typer.echo("timm models by name: suwen encoders PATTERN")
         typer.echo("hub names, forms and architectures of the checkpoints: suwen encoders --json")
