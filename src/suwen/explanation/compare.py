@@ -88,7 +88,7 @@ def compare(model: Model, inputs: Any, labels: Tensor, *, methods: Sequence[str]
                 [row["gain"] - other["gain"] for row, other in zip(mine, beside, strict=True)], seed=seed
             ),
             "sanity": sanity(model, method, inputs[:SANE], labels[:SANE], maps[:SANE], seed=seed),
-            "seconds": round(seconds, 4),
+            "seconds_each": round(seconds, 4),
         }
     sane = [name for name, figures in found.items() if figures["sanity"] <= LIMIT]
     best = max(sane, key=lambda name: found[name]["gain"]["value"], default=None)
