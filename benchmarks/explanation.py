@@ -45,6 +45,9 @@ WINDOW, STRIDE = 20, 2
 FASTER, POINTS = 5.0, 0.80
 """What is to be reached: times as fast as one by one; share of lesions hit."""
 
+SEED = 8
+"""Of the hospital. The defaults of the methods were chosen on films of seed 7."""
+
 CHANCE = 20
 """Places at which each map is put by chance."""
 
@@ -222,7 +225,7 @@ class Truth:
         """The demo's hospital and recipe; both are kept where a folder is given."""
         hospital, run = self.folder / f"hospital-{self.patients}", Run(self.folder / f"run-{self.patients}")
         if not hospital.is_dir():
-            simulate(patients=self.patients, seed=7, size=SIDE, out=hospital, progress=False)
+            simulate(patients=self.patients, seed=SEED, size=SIDE, out=hospital, progress=False)
         if not run.metrics.is_file():
             less = ("training.epochs=1", "evaluation.resamples=50", "explanation.examples=0") if self.quick else ()
             finetune("image-classification", hospital / "films", set=(*RECIPE, *less), seed=7, out=run.path, quiet=True)

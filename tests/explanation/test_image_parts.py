@@ -35,9 +35,16 @@ def test_a_constant_image_is_cut_into_a_regular_grid() -> None:
 
 def test_the_blur_is_a_gaussian_and_keeps_constants() -> None:
     x = torch.rand(2, 40, 40, generator=torch.Generator().manual_seed(0))
-    expected = torch.from_numpy(gaussian_filter(x.numpy(), (0, 5, 5), mode="nearest", truncate=3.0))
+    expected = torch.from_numpy(gaussian_filter(x.numpy(), (0, 2, 2), mode="nearest", truncate=3.0))
     torch.testing.assert_close(blurred(x), expected, atol=1e-4, rtol=1e-3)
     assert torch.allclose(blurred(torch.full((1, 9, 30), 0.7)), torch.tensor(0.7), atol=1e-6)
+
+
+def test_a_smoothed_map_keeps_its_sum() -> None:
+    maps = torch.randn(2, 24, 24, generator=torch.Generator().manual_seed(0))
+    smoothed = ImageParts.smooth(maps, 1 / 12)
+    torch.testing.assert_close(smoothed.sum((1, 2)), maps.sum((1, 2)), atol=1e-3, rtol=1e-3)
+    assert smoothed.std() < 0.5 * maps.std() and torch.equal(ImageParts.smooth(maps, 0), maps)
 
 
 @pytest.mark.parametrize("kind", sorted(BASELINES))

@@ -10,7 +10,14 @@ from PIL import Image
 
 import suwen
 
-TINY = ("training.epochs=12", "training.batch_size=16", "training.learning_rate=3e-3", "evaluation.resamples=50")
+TINY = (
+    "training.epochs=12",
+    "training.batch_size=16",
+    "training.learning_rate=3e-3",
+    "evaluation.resamples=50",
+    "explanation.examples=4",
+    "explanation.methods=[grad-cam, smooth-grad, integrated-gradients, attention-rollout]",
+)
 
 
 def film(rng: np.random.Generator, *, disc: bool, side: int = 32) -> np.ndarray:

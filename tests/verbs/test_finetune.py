@@ -32,7 +32,7 @@ def test_a_run_holds_what_the_design_promises(run: Path) -> None:
     assert names >= {"recipe.yaml", "model.safetensors", "model.json", "metrics.json", "report.html", "log.jsonl"}
     assert any(name.startswith("events.") for name in names)
     found = metrics_of(run)
-    assert list(found) == ["task", "seed", "splits", "baselines", "training", "data", "versions"]
+    assert list(found) == ["task", "seed", "splits", "baselines", "training", "data", "versions", "explanations"]
     assert set(found["splits"]) == {"val", "test"} and set(found["baselines"]) == {"majority", "logistic-pixels"}
     assert found["training"].keys() == {"seconds", "samples_per_second", "epochs", "best_epoch", "device", "precision"}
     auroc = found["splits"]["test"]["metrics"]["auroc"]

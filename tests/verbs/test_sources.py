@@ -13,7 +13,7 @@ from suwen.core.errors import DataError, LeakError
 from suwen.core.recipe import Recipe, make_recipe
 from suwen.core.run import Run
 from suwen.data.images import IMAGES
-from suwen.verbs.finetune import _write_seen
+from suwen.verbs.seen import write_seen
 from suwen.verbs.sources import build_dataset, read_more, read_seen, same_held_out, split_seed
 
 
@@ -89,7 +89,7 @@ def test_data_that_changed_since_are_noticed(tmp_path: Path) -> None:
     source = write(tmp_path / "one", range(30))
     dataset = build(recipe_of(source))
     run = Run(tmp_path / "run")
-    _write_seen(run, dataset)
+    write_seen(run, dataset)
     same_held_out(run, dataset)
     assert len(read_seen(run)["test"]) == len(dataset.where("test"))
     with pytest.raises(LeakError, match="trained or chose"):

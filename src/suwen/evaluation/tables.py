@@ -176,7 +176,7 @@ def explanation_table(found: Mapping[str, Any], words: Words) -> Table:
             figure_cell(figures["over_random"], words, worse=figures["over_random"]["low"] <= 0),
             Cell(number(figures["infidelity"], words)),
             Cell(number(figures["sanity"], words)),
-            Cell(number(figures["seconds"], words)),
+            Cell(number(figures["seconds_each"], words)),
         ]
         for name, figures in best_first
     ]
@@ -193,8 +193,17 @@ def explanation_table(found: Mapping[str, Any], words: Words) -> Table:
             Cell(""),
         ]
     )
-    names = ("method", "deletion", "insertion", "gain", "over_random", "infidelity", "weight_correlation")
-    titles = [words[name] for name in (*names, "seconds_each")]
+    names = (
+        "method",
+        "deletion",
+        "insertion",
+        "gain",
+        "over_random",
+        "infidelity",
+        "weight_correlation",
+        "seconds_each",
+    )
+    titles = [words[name] for name in names]
     return Table(words["explanations_caption"], titles, rows)
 
 

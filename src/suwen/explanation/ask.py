@@ -11,8 +11,8 @@ from torch import Tensor
 
 from suwen.core.model import Model, evaluating
 
-ELEMENTS = 2**19
-"""Elements evaluated at once: 128 films of 64 px. Larger batches gain nothing on two cores and cost memory."""
+ELEMENTS = 2**18
+"""Elements evaluated at once: 64 films of 64 px. Larger batches gain nothing on two cores and cost memory."""
 
 
 def batch_of(shape: tuple[int, ...]) -> int:
@@ -42,10 +42,23 @@ def gradients(model: Model, inputs: Tensor, labels: Tensor, *, batch: int) -> Te
     return torch.cat(found)
 
 
+def _channels_last(inputs: Tensor) -> Tensor:
+    """Images with their channels innermost, which convolves about 1.5 times as fast on processors.
+
+    ``contiguous(memory_format=…)`` leaves an image of one channel as it is, since its strides fit both orders.
+    """
+    if inputs.ndim != 4:
+        return inputs
+    n, c, h, w = inputs.shape
+    return torch.empty_strided((n, c, h, w), (c * h * w, 1, w * c, c), dtype=inputs.dtype, device=inputs.device).copy_(
+        inputs
+    )
+
+
 def _asked(model: Model, inputs: Any, labels: Tensor, batch: int, say: Callable[[Tensor], Tensor]) -> Tensor:
     found = []
     with evaluating(model.parts().values()), torch.inference_mode():
         for some, asked in zip(torch.split(inputs, batch), torch.split(labels, batch), strict=True):
-            said = say(model.logits(some.to(model.device)).float())
+            said = say(model.logits(_channels_last(some.to(model.device))).float())
             found.append(said.gather(1, asked.to(model.device)[:, None])[:, 0].cpu())
     return torch.cat(found)

@@ -21,13 +21,16 @@ from suwen.explanation.parts import parts_of
 from suwen.explanation.random_maps import WIDTHS
 from suwen.explanation.sanity import LIMIT, sanity
 
-EACH = 2
+EACH = 1
 """Random maps of each kind, for each input."""
 
-SANE = 2
+SANE = 1
 """Inputs on which the sanity check is done: it costs a method's whole price again."""
 
-EFFORT = 15_000 * 64 * 64
+LEAST = 64 * 64
+"""Elements of the smallest input that is counted by its size: what is smaller is hardly faster."""
+
+EFFORT = 6_000 * LEAST
 """Forward passes times elements that a comparison may cost: a few seconds for films of 64 px on two cores."""
 
 MOVES = 0.1
@@ -85,7 +88,7 @@ def compare(model: Model, inputs: Any, labels: Tensor, *, methods: Sequence[str]
                 [row["gain"] - other["gain"] for row, other in zip(mine, beside, strict=True)], seed=seed
             ),
             "sanity": sanity(model, method, inputs[:SANE], labels[:SANE], maps[:SANE], seed=seed),
-            "seconds": round(seconds, 4),
+            "seconds_each": round(seconds, 4),
         }
     sane = [name for name, figures in found.items() if figures["sanity"] <= LIMIT]
     best = max(sane, key=lambda name: found[name]["gain"]["value"], default=None)
@@ -118,8 +121,11 @@ def affordable(names: Iterable[str] | None, elements: int, examples: int) -> tup
             skipped[row.name] = "it needs examples, which a Run does not keep"
             continue
         spent += examples * (row.passes + 2 * STEPS) + min(SANE, examples) * row.passes
-        if spent * elements > EFFORT and taken:
-            skipped[row.name] = f"{row.passes} passes an input of {elements} elements take too long to compare here"
+        if spent * max(elements, LEAST) > EFFORT and taken:
+            skipped[row.name] = (
+                f"its {row.passes} passes an input take too long to be compared unasked; "
+                f"--set explanation.methods=[{row.name}, …] does"
+            )
         else:
             taken.append(row.name)
     return taken, skipped
@@ -130,7 +136,7 @@ def telling(model: Model, inputs: Any, labels: Tensor, most: int) -> np.ndarray:
     parts = parts_of(model)
     read = parts.read(inputs)
     batch = batch_of(parts.shape(read[0]))
-    empty = torch.stack([parts.baseline(x, "blur") for x in read])
+    empty = torch.stack([parts.baseline(x, parts.REMOVED) for x in read])
     fall = (probabilities(model, read, labels, batch=batch) - probabilities(model, empty, labels, batch=batch)).numpy()
     order = np.argsort(-fall, kind="stable")
     order = order[fall[order] >= MOVES]

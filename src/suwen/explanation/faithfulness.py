@@ -57,10 +57,10 @@ class Gauge:
     baseline: Any
 
     @classmethod
-    def of(cls, model: Model, x: Any, label: Tensor, baseline: str = "blur") -> Gauge:
-        """With the baseline of this name."""
+    def of(cls, model: Model, x: Any, label: Tensor, baseline: str | None = None) -> Gauge:
+        """With the baseline of this name; that which leaves nothing to find unless given."""
         parts = parts_of(model)
-        return cls(model, parts, x, label, parts.baseline(x, baseline))
+        return cls(model, parts, x, label, parts.baseline(x, baseline or parts.REMOVED))
 
     def curves(self, attribution: np.ndarray, steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
         """Probability of the label ``(steps + 1,)`` while the highest elements are removed, and while they are added.

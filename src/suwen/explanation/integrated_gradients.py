@@ -13,7 +13,7 @@ from suwen.explanation.parts import parts_of
 
 
 def integrated_gradients(
-    model: Model, images: Tensor, labels: Tensor, *, steps: int = 32, baseline: str = "blur"
+    model: Model, images: Tensor, labels: Tensor, *, steps: int = 32, baseline: str = "blur", smooth: float = 1 / 64
 ) -> Tensor:
     """Signed attributions that add up to ``f(x) - f(x')``.
 
@@ -26,6 +26,7 @@ def integrated_gradients(
         labels: ``(B,)`` label numbers.
         steps: points of the quadrature.
         baseline: x', see `suwen.explanation.image_parts.BASELINES`.
+        smooth: share of the side by which the map is blurred, since single pixels are noisy; the sum stays.
 
     Returns:
         ``(B, H, W)``, in logits.
@@ -41,4 +42,4 @@ def integrated_gradients(
         start = parts.baseline(x, baseline)
         slopes = gradients(model, start + alphas * (x - start), label.expand(steps), batch=batch)
         found.append((shares * slopes).sum(0) * (x - start))
-    return torch.stack(found).sum(1)
+    return parts.smooth(torch.stack(found).sum(1), smooth)

@@ -6,7 +6,7 @@ A method that perturbs never touches pixels, events or words. It asks the `Parts
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -21,7 +21,12 @@ class Parts(Protocol):
     """One kind of input. *Elements* are the smallest things an attribution speaks of: pixels, events, tokens.
 
     One input ``x`` has elements of some shape ``S`` (``(H, W)`` for an image ``(C, H, W)``).
+
+    Attributes:
+        REMOVED: the kind of baseline that leaves nothing to find, against which faithfulness is measured.
     """
+
+    REMOVED: ClassVar[str]
 
     @staticmethod
     def read(inputs: Any) -> Any:
@@ -46,6 +51,11 @@ class Parts(Protocol):
     @staticmethod
     def segments(x: Any, kind: str, count: int) -> Tensor:
         """int64 ``S``: the number of the segment, from 0, that each element belongs to; about `count` of them."""
+        ...
+
+    @staticmethod
+    def smooth(attribution: Tensor, share: float) -> Tensor:
+        """Maps ``(B, *S)`` in which neighbours share what they say; unchanged where elements have no neighbours."""
         ...
 
     @staticmethod

@@ -12,7 +12,14 @@ from suwen.explanation.parts import parts_of
 
 
 def smooth_grad(
-    model: Model, images: Tensor, labels: Tensor, *, samples: int = 32, deviation: float = 0.1, seed: int = 0
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    samples: int = 32,
+    deviation: float = 0.05,
+    smooth: float = 1 / 64,
+    seed: int = 0,
 ) -> Tensor:
     """How fast the logit changes with each pixel, in either direction, near the image.
 
@@ -25,6 +32,7 @@ def smooth_grad(
         labels: ``(B,)`` label numbers.
         samples: n.
         deviation: σ as a share of the range.
+        smooth: share of the side by which the map is blurred, since single pixels are noisy.
         seed: of the noise.
 
     Returns:
@@ -34,10 +42,11 @@ def smooth_grad(
     at_least(0, deviation=deviation)
     generator = torch.Generator().manual_seed(seed)
     found = []
-    for x, label in zip(parts_of(model).read(images), labels, strict=True):
+    parts = parts_of(model)
+    for x, label in zip(parts.read(images), labels, strict=True):
         noise = torch.randn(samples, *x.shape, generator=generator) * (deviation * (x.max() - x.min()))
         found.append(mean_gradient(model, x, label, noise))
-    return torch.stack(found).abs().sum(1)
+    return parts.smooth(torch.stack(found).abs().sum(1), smooth)
 
 
 def mean_gradient(model: Model, x: Tensor, label: Tensor, noise: Tensor) -> Tensor:

@@ -276,11 +276,9 @@ class Finetuning:
         headline = TASKS[self.recipe.task].metric
         split = "test" if "test" in metrics["splits"] else "val"
         found = metrics["splits"][split]["metrics"][headline]
-        value = (
-            "not defined"
-            if found["value"] is None
-            else f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
-        )
+        value = "not defined" if found["value"] is None else f"{found['value']:.3f}"
+        if found["low"] is not None:  # without resamples there is no interval
+            value += f" ({found['low']:.3f}–{found['high']:.3f})"
         self.console.print(f"\n{split} {headline} [bold]{value}[/]   {seconds:.0f} s in all")
         if warning := warning_of(metrics["explanations"]):
             self.console.print(f"[yellow]{warning}[/]")

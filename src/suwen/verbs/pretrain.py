@@ -27,7 +27,7 @@ from suwen.verbs.judge import judge_baselines
 from suwen.verbs.probing import Probing
 from suwen.verbs.reporting import write_run_report
 from suwen.verbs.seen import base_run, write_seen
-from suwen.verbs.work import card_of, make_logs, prepare, read_samples, versions
+from suwen.verbs.work import card_of, make_logs, prepare, versions
 
 
 def pretrain(
@@ -141,7 +141,7 @@ class Pretraining:
         """The data, decoded and checked; where nothing is labelled and nothing split, all of it is learned from."""
         reader, data = READERS[task.reader], self.recipe.data
         self.console.print(f"[bold]{task.name}[/]  {data.source}")
-        samples = read_samples(reader, data.source, labelled=False)
+        samples = reader.read(data.source, labelled=False)
         unlabelled = all(sample.target is None for sample in samples)
         fractions = (1.0, 0.0, 0.0) if unlabelled else (data.train, data.val, data.test)
         dataset = prepare(reader, samples, self.recipe, fractions=fractions)
@@ -194,7 +194,7 @@ class Pretraining:
             return dataset if len(dataset.labels) > 1 else None
         reader = READERS[task.reader]
         fractions = (data.train, data.val, data.test)
-        found = prepare(reader, read_samples(reader, source), self.recipe, fractions=fractions)
+        found = prepare(reader, reader.read(source), self.recipe, fractions=fractions)
         reader.check(found, allow_leak=data.allow_leak)
         return found
 

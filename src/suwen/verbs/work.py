@@ -22,11 +22,6 @@ from suwen.learn.log import ConsoleLog, JsonLog, Log, TensorBoardLog, WandbLog
 VERSIONS = ("suwen", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "scikit-learn", "pydicom", "pillow")
 
 
-def read_samples(reader: Reader, source: str, *, labelled: bool = True) -> Sequence[Sample]:
-    """All Samples of a source."""
-    return reader.read(source, labelled=labelled)
-
-
 def prepare(
     reader: Reader, samples: Sequence[Sample], recipe: Recipe, *, fractions: tuple[float, float, float] | None
 ) -> Dataset:
