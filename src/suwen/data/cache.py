@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 from suwen.core.errors import SuwenError
 from suwen.data.contents import cache_root
 from suwen.data.preprocess import ImagePreprocess
+from suwen.data.room import hold, make_room, room_limit
 from suwen.data.samples import sortable
 
 FORMAT = 1
@@ -123,10 +125,20 @@ class PixelCache:
         folder = self.folder / key
         if not folder.is_dir():
             return None
+        held = hold(folder)
         columns = self._checked(folder)
         if columns is None:
             shutil.rmtree(folder, ignore_errors=True)
+        if held is not None:
+            if columns is None:
+                held.close()
+            else:
+                weakref.finalize(columns.pixels, held.close)
         return columns
+
+    def make_room(self) -> None:
+        """Keep the sets of all preprocessings together within `room_limit`; those that are open stay."""
+        make_room(self.folder.parent, room_limit())
 
     def find(self) -> list[Columns]:
         """Every set that was decoded with this preprocessing."""

@@ -81,6 +81,8 @@ def _decode(
             facts, images = gather([*found, *new.facts()], [*(old.pixels for old in found), new], contents)
             written = track(images, "Writing the cache", len(contents), enabled=progress)
             columns = store.open(store.store(folder, facts, written))
+            found.clear()  # older sets are not open any longer
+            store.make_room()
     return Decoded(columns, digests, failures)
 
 

@@ -105,17 +105,28 @@ def _fit_logistic_pixels(train: LabelledImages, validation: LabelledImages, widt
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread[spread == 0] = 1.0
 
-    def standard(images: Images) -> Floats:
-        return np.asarray((small_grey(images) - mean) / spread)
+    def standardised(found: Floats) -> Floats:
+        # in place: a second copy of the features would be the largest array of a whole fine-tuning
+        found -= mean
+        found /= spread
+        return found
 
-    inputs, checked = (features - mean) / spread, standard(validation.images)
+    inputs, checked = standardised(features), standardised(small_grey(validation.images))
     if target.ndim == 1:
         model = _likeliest(inputs, target, checked, validation.target, width)
-        return lambda images: model(standard(images))
-    models = [
-        _likeliest(inputs, target[:, column], checked, validation.target[:, column], 2) for column in range(width)
-    ]
-    return lambda images: np.stack([model(standard(images))[:, 1] for model in models], axis=1)
+    else:
+        models = [
+            _likeliest(inputs, target[:, column], checked, validation.target[:, column], 2) for column in range(width)
+        ]
+
+        def model(rows: Floats) -> Floats:
+            return np.stack([each(rows)[:, 1] for each in models], axis=1)
+
+    def predict(images: Images) -> Floats:
+        chunks = [np.arange(start, min(start + _CHUNK, len(images))) for start in range(0, len(images), _CHUNK)]
+        return np.concatenate([model(standardised(small_grey(images, chunk))) for chunk in chunks])
+
+    return predict
 
 
 def _likeliest(
@@ -145,9 +156,11 @@ def small_grey(images: Images, rows: NDArray[np.int64] | None = None) -> Floats:
     """
     rows = np.arange(len(images)) if rows is None else rows
     down, across = _area_means(images.shape[2]), _area_means(images.shape[3])
-    chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-    small = [down @ images[chunk].mean(axis=1, dtype=np.float32) @ across.T for chunk in chunks]
-    return np.concatenate(small).reshape(len(rows), -1).astype(np.float64)
+    small = np.empty((len(rows), SIDE, SIDE))
+    for start in range(0, len(rows), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        small[chunk] = down @ images[rows[chunk]].mean(axis=1, dtype=np.float32) @ across.T
+    return small.reshape(len(rows), -1)
 
 
 def _area_means(size: int) -> NDArray[np.float32]:

@@ -92,12 +92,16 @@ def _memory() -> Finding:
 def _disk() -> Finding:
     from platformdirs import user_cache_dir
 
+    from suwen.data.room import room_limit, room_taken
+
     folder = Path(user_cache_dir("suwen"))
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free / 2**30
+    taken = room_taken(folder / "images") / 1e9
+    seen = f"{folder}: {taken:.1f} GB of pixels, at most {room_limit() / 1e9:g} (SUWEN_CACHE_GB)"
     if free < 2:
-        return Finding("cache", f"{folder}: {free:.1f} GiB free", "problem", "free some space, or set XDG_CACHE_HOME")
-    return Finding("cache", f"{folder}: {free:.0f} GiB free")
+        return Finding("cache", f"{seen}; {free:.1f} GiB free", "problem", "free some space, or set XDG_CACHE_HOME")
+    return Finding("cache", f"{seen}; {free:.0f} GiB free")
 
 
 def _decoders() -> list[Finding]:
