@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from suwen.core.model import Model as Model
     from suwen.core.run import load as load
     from suwen.verbs.demo import demo as demo
+    from suwen.verbs.distill import distill as distill
     from suwen.verbs.evaluate import evaluate as evaluate
     from suwen.verbs.explain import explain as explain
+    from suwen.verbs.export import export as export
     from suwen.verbs.finetune import finetune as finetune
     from suwen.verbs.predict import predict as predict
     from suwen.verbs.simulate import simulate as simulate
+    from suwen.verbs.variants import variants as variants
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-COMMANDS = ("demo", "tasks", "encoders", "finetune", "evaluate", "predict", "explain", "simulate", "doctor")
+COMMANDS = (
+    "demo",
+    "tasks",
+    "encoders",
+    "finetune",
+    "evaluate",
+    "predict",
+    "explain",
+    "export",
+    "variants",
+    "distill",
+    "simulate",
+    "doctor",
+)
 for _name in COMMANDS:
     app.command(_name)(getattr(import_module(f"suwen.cli.{_name}"), _name))
 

@@ -16,6 +16,7 @@ class Prediction:
         set: the labels that cannot be ruled out at the model's coverage (conformal), None where not calibrated.
         abstain: the model gives no single answer. `reason` says why.
         input, task, model, seconds: which input, which question, which model (name@fingerprint), how long.
+        engine: what ran the model.
     """
 
     answer: Any
@@ -27,6 +28,7 @@ class Prediction:
     task: str = ""
     model: str = ""
     seconds: float = 0.0
+    engine: str = "torch"
 
     def to_json(self) -> dict[str, Any]:
         """The line that ``suwen predict --json`` prints."""

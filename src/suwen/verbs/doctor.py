@@ -24,7 +24,7 @@ class Finding:
     fix: str = ""
 
 
-EXTRAS = {"wandb": "wandb"}
+EXTRAS = {"wandb": "wandb", "onnx": "onnxruntime", "openvino": "openvino"}
 """Extra → a module that it brings."""
 
 DECODERS = {
