@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from suwen.verbs.demo import demo as demo
     from suwen.verbs.evaluate import evaluate as evaluate
     from suwen.verbs.explain import explain as explain
+    from suwen.verbs.export import export as export
     from suwen.verbs.finetune import finetune as finetune
     from suwen.verbs.predict import predict as predict
     from suwen.verbs.pretrain import pretrain as pretrain

@@ -30,6 +30,7 @@ COMMANDS = (
     "explain",
     "query",
     "explanations",
+    "export",
     "simulate",
     "doctor",
 )

@@ -15,6 +15,9 @@ def predict(
     inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Answer unreadable files with an abstention.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda …")] = "cpu",
+    engine: Annotated[
+        str, typer.Option(help="auto: the fastest that suwen export left; torch, frozen, compiled, onnx, openvino.")
+    ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     csv: Annotated[str | None, typer.Option(help="Write a CSV file.")] = None,
 ) -> None:
@@ -24,9 +27,10 @@ def predict(
     """
     from suwen.cli.answers import show, write_csv
 
-    answers = VERBS["predict"](run, *inputs, skip_bad=skip_bad, device=device)
+    answers = VERBS["predict"](run, *inputs, skip_bad=skip_bad, device=device, engine=engine)
     if csv is not None:
         write_csv(answers, csv)
     show(answers, json=json)
+    typer.echo(f"engine: {answers[0].engine}", err=True)
     if any(answer.reason.startswith("unreadable") for answer in answers):
         sys.exit(1)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from suwen.core.dataset import Dataset
     from suwen.core.domain import Domain
     from suwen.core.encoder import Encoder
+    from suwen.core.engine import Engine
     from suwen.core.explanation import Explanation
     from suwen.core.head import Head
     from suwen.core.prediction import Prediction
@@ -39,6 +40,7 @@ class Model:
         card: licence, data fingerprint and counts, versions, notes.
         domain: where the training inputs lie in feature space, None where not fitted.
         name: ``run@fingerprint``, in every prediction.
+        engine: what runs encoder and head when it is asked; None is torch as it is.
     """
 
     task: Task
@@ -50,6 +52,7 @@ class Model:
     card: dict[str, Any] = field(default_factory=dict)
     domain: Domain | None = None
     name: str = ""
+    engine: Engine | None = None
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Model:
@@ -100,9 +103,13 @@ class Model:
 
         from suwen.core.views import expand
 
-        seen = [self.encoder(view) for view in expand(inputs, self.views if views is None else views)]
-        logits = torch.stack([self.head(features).float() for features in seen]).mean(0)
-        return logits, seen[0].pooled.float()
+        run = self.engine or self._run
+        seen = [run(view) for view in expand(inputs, self.views if views is None else views)]
+        return torch.stack([logits for logits, _ in seen]).mean(0), seen[0][1]
+
+    def _run(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.encoder(inputs)
+        return self.head(features).float(), features.pooled.float()
 
     def infer(
         self, dataset: Dataset, rows: np.ndarray, *, views: tuple[str, ...] | None = None, batch_size: int = 256

@@ -16,6 +16,7 @@ class Prediction:
         set: the labels that cannot be ruled out at the model's coverage (conformal), None where not calibrated.
         abstain: the model gives no single answer. `reason` says why.
         input, task, model, seconds: which input, which question, which model (name@fingerprint), how long.
+        engine: what ran the model; in the line where it is not torch itself.
     """
 
     answer: Any
@@ -27,10 +28,11 @@ class Prediction:
     task: str = ""
     model: str = ""
     seconds: float = 0.0
+    engine: str = "torch"
 
     def to_json(self) -> dict[str, Any]:
         """The line that ``suwen predict --json`` prints."""
-        line = {
+        line: dict[str, Any] = {
             "input": self.input,
             "task": self.task,
             "answer": self.answer,
@@ -40,4 +42,6 @@ class Prediction:
             "model": self.model,
             "seconds": round(self.seconds, 4),
         }
+        if self.engine != "torch":
+            line["engine"] = self.engine
         return line | {"reason": self.reason} if self.reason else line

@@ -69,6 +69,11 @@ class Run:
         return self.path / "fisher.safetensors"
 
     @property
+    def engines(self) -> Path:
+        """What ``suwen export`` made of it."""
+        return self.path / "engines"
+
+    @property
     def checkpoints(self) -> Path:
         """What an interrupted training goes on from."""
         return self.path / "checkpoints"
@@ -79,7 +84,7 @@ class Run:
 
         with atomic_path(self.weights) as temporary:
             save_file(_tensors(model), temporary)
-        digest = _digest(self.weights)
+        digest = digest_of(self.weights)
         model.name = f"{self.path.resolve().name}@{digest[:12]}"
         config = model.to_config()
         if base := config["encoder"].get("base"):
@@ -101,7 +106,7 @@ class Run:
                 why="a Run without its weights cannot answer",
                 fix="copy the whole Run folder",
             )
-        digest = _digest(self.weights)
+        digest = digest_of(self.weights)
         if digest != config["weights_sha256"]:
             raise RunError(
                 f"{self.weights} is not the file that {self.config.name} describes (sha256 {digest[:12]}…, expected "
@@ -155,6 +160,12 @@ class Run:
             why="adapters change the weights they were trained on; on others they give answers that mean nothing",
             fix=f"copy that very Run to {places[0]} (its model.json says weights_sha256 {base['sha256']})",
         )
+
+    def source_digest(self) -> str:
+        """Of all that decides logits and features: weights, architecture, preprocessing, labels."""
+        config = self._read_config()
+        parts = [config[name] for name in ("weights_sha256", "encoder", "head", "preprocess", "labels")]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _read_config(self) -> dict[str, Any]:
         if not self.config.is_file():
@@ -237,6 +248,7 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

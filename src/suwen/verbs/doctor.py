@@ -24,7 +24,14 @@ class Finding:
     fix: str = ""
 
 
-EXTRAS = {"wandb": "wandb", "keras": "keras", "hf": "transformers", "lora": "peft"}
+EXTRAS = {
+    "wandb": "wandb",
+    "keras": "keras",
+    "hf": "transformers",
+    "lora": "peft",
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+}
 """Extra → a module that it brings."""
 
 DECODERS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from suwen.core.errors import FileUnreadable
 from suwen.core.model import Model
 from suwen.core.prediction import Prediction
 from suwen.core.registry import READERS
-from suwen.core.run import load
+from suwen.core.run import Run, load
 from suwen.core.sample import Sample
+from suwen.engines.choose import choose_engine
 
 BATCH = 64
 
 
-def predict(run: Model | str | Path, *inputs: Any, skip_bad: bool = False, device: str = "cpu") -> list[Prediction]:
+def predict(
+    run: Model | str | Path, *inputs: Any, skip_bad: bool = False, device: str = "cpu", engine: str = "auto"
+) -> list[Prediction]:
     """Answer for each input, in order.
 
     Args:
@@ -29,19 +33,29 @@ def predict(run: Model | str | Path, *inputs: Any, skip_bad: bool = False, devic
         inputs: files, folders, globs, ``.npz`` sets, manifests, or pixel arrays ``(H, W)`` or ``(H, W, C)``.
         skip_bad: an unreadable file becomes a Prediction that abstains and says why, instead of an error.
         device: ``"cpu"``, ``"cuda"`` …
+        engine: what runs the network: ``"auto"`` is the fastest of those that ``suwen export`` left in the Run and that
+            answer as torch does; or ``"torch"``, ``"frozen"``, ``"compiled"``, ``"onnx"``, ``"openvino"``. Each
+            Prediction says which it was. A Model in memory keeps the one it has unless another is named.
 
     Raises:
         FileUnreadable: an input cannot be decoded and `skip_bad` is off.
+        RunError: the export of the engine named is missing, damaged, or of other weights.
     """
-    return list(predict_each(run, *inputs, skip_bad=skip_bad, device=device))
+    return list(predict_each(run, *inputs, skip_bad=skip_bad, device=device, engine=engine))
 
 
 def predict_each(
-    run: Model | str | Path, *inputs: Any, skip_bad: bool = False, device: str = "cpu"
+    run: Model | str | Path, *inputs: Any, skip_bad: bool = False, device: str = "cpu", engine: str = "auto"
 ) -> Iterator[Prediction]:
     """As `predict`, one after the other, so that a large folder needs little memory."""
     model = run if isinstance(run, Model) else load(run, device=device)
-    samples = chain.from_iterable([_samples(model, each) for each in inputs])
+    read = [_samples(model, each) for each in inputs]
+    if engine != "auto" or not isinstance(run, Model):
+        folder = None if isinstance(run, Model) else Run(run)
+        chosen = choose_engine(model, folder, engine, batch=min(BATCH, sum(map(len, read))))
+        # a Model that was handed over stays as it is
+        model = replace(model, engine=chosen)
+    samples = chain.from_iterable(read)
     while some := list(islice(samples, BATCH)):
         yield from _answer(model, some, skip_bad)
 
@@ -69,6 +83,7 @@ def _answer(model: Model, samples: list[Sample], skip_bad: bool) -> list[Predict
     seconds = (time.perf_counter() - began) / len(samples)
     for sample, answer in zip(samples, found, strict=True):
         answer.input, answer.task, answer.model, answer.seconds = sample.id, model.task.name, model.name, seconds
+        answer.engine = "torch" if model.engine is None else model.engine.name
     return found
 
 
