@@ -24,6 +24,7 @@ TINY = ("training.epochs=2", "training.batch_size=16", "evaluation.resamples=20"
 OBJECTIVES = {
     "image-contrastive": "timm:test_resnet",
     "image-self-distillation": "timm:test_resnet",
+    "image-foreign-patches": "timm:test_resnet",
     "image-masked": "suwen:vit-narrow",
 }
 

@@ -10,10 +10,21 @@ from suwen.core.registry import VERBS
 
 
 def demo(
-    out: Annotated[str, typer.Option(help="Folder for the hospital and the Run.")] = "demo",
-    patients: Annotated[int, typer.Option(min=50, help="How many patients to simulate.")] = 1000,
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="chain: films with labels, from data to report. "
+            "foundation: pretrain without labels, adapt with 50, explain, export."
+        ),
+    ] = "chain",
+    out: Annotated[str | None, typer.Option(help="Folder for the hospital and the Runs.")] = None,
+    patients: Annotated[int | None, typer.Option(min=50, help="How many patients to simulate.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 7,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
 ) -> None:
-    """Run the whole chain on the virtual hospital: no download, under five minutes on two cores, a report to open."""
-    VERBS["demo"](out=out, patients=patients, seed=seed, quiet=quiet)
+    """See it run on the virtual hospital: no download, a few minutes on two cores, a report to open.
+
+    [bold]suwen demo[/]              the whole chain
+    [bold]suwen demo foundation[/]   what pretraining is good for when labels are few
+    """
+    VERBS["demo"](name, out=out, patients=patients, seed=seed, quiet=quiet)

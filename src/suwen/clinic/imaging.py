@@ -67,3 +67,23 @@ IMAGE_MASKED = Task(
         "training": {"steps": 4000, "batch_size": 128, "keep": "last", "warmup": 5.0},
     },
 )
+
+IMAGE_FOREIGN_PATCHES = Task(
+    name="image-foreign-patches",
+    summary="pretraining: parts of another patient's image are found in this one (foreign patch interpolation)",
+    reader="images",
+    encoder="suwen:resnet18-narrow",
+    head="embed",
+    metric="auroc",
+    module="suwen.learn.objectives.foreign_patches:ForeignPatches",
+    augment="suwen.learn.augment:ImageAugment",
+    labelled=False,
+    recipe={
+        "augment": {
+            "flip": {},
+            "affine": {"rotate": 10, "shift": 0.08, "scale": 0.2, "stretch": 0.1, "shear": 5},
+            "intensity": {"brightness": 0.05, "contrast": 0.2, "gamma": 0.1},
+        },
+        "training": {"steps": 2000, "batch_size": 64, "keep": "last", "warmup": 2.0},
+    },
+)

@@ -64,7 +64,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """One section: an anchor, sentences, tables and drawings, in this order."""
+    """One section: an anchor, sentences, tables and drawings, in this order.
+
+    Pictures stand under a heading that says whether the answers were right or wrong, or, those `shown`, under none.
+    """
 
     anchor: str
     title: str
@@ -74,7 +77,9 @@ class Section:
     drawings: Sequence[Drawing] = ()
     right: Sequence[Picture] = ()
     wrong: Sequence[Picture] = ()
+    shown: Sequence[Picture] = ()
     code: str = ""
+    code_title: str = ""
     folded: bool = False
     """Whether the tables and the code are folded away until asked for."""
 
@@ -328,11 +333,12 @@ def _picture(example: Example, words: Words) -> Picture:
     caption = words["example_caption"].format(
         answer=example.answer, probability=f"{example.probability:.0%}", truth=example.truth
     )
-    overlay = None if example.overlay_png is None else _data_uri(example.overlay_png)
-    return Picture(example.id, _data_uri(example.image_png), overlay, caption)
+    overlay = None if example.overlay_png is None else data_uri(example.overlay_png)
+    return Picture(example.id, data_uri(example.image_png), overlay, caption)
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
+    """A PNG as an address that holds it, so that a page needs no other file."""
     return f"data:image/png;base64,{b64encode(png).decode('ascii')}"
 
 
@@ -357,7 +363,14 @@ def _data_check(content: ReportContent, words: Words) -> Section | None:
 
 def _recipe(content: ReportContent, words: Words) -> Section:
     table = provenance_table(content, words)
-    return Section("recipe", words["recipe"], tables=[table], code=content.recipe_yaml, folded=True)
+    return Section(
+        "recipe",
+        words["recipe"],
+        tables=[table],
+        code=content.recipe_yaml,
+        code_title=words["recipe_in_full"],
+        folded=True,
+    )
 
 
 def _reading(content: ReportContent, words: Words) -> Section:

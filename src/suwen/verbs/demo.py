@@ -1,69 +1,70 @@
-"""``demo``: the whole chain on the virtual hospital, no download."""
+"""``demo``: suwen on the virtual hospital, no download. Each demo is a row."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from suwen.core.files import write_json
-from suwen.core.run import Run
-from suwen.simulation.hospital import simulate
-from suwen.verbs.explain import explain
-from suwen.verbs.finetune import finetune
-from suwen.verbs.predict import predict
-
-RECIPE = (
-    "inputs.size=64",
-    "training.epochs=28",
-    "training.batch_size=32",
-    "training.learning_rate=2e-3",
-    "evaluation.by=[sex, site, age]",
-)
-"""Settings of the demo, chosen for two cores and a few minutes."""
+from suwen.core.errors import NameUnknown
+from suwen.verbs.demos.chain import chain
+from suwen.verbs.demos.foundation import foundation
 
 
-def demo(*, out: str | Path = "demo", patients: int = 1000, seed: int = 7, quiet: bool = False) -> Run:
-    """Simulate a hospital, fine-tune on its chest films, evaluate, explain one film, and write the report.
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """One row.
+
+    Attributes:
+        summary: one line.
+        run: simulates, shows, and returns the report to open.
+        patients: how many, unless told.
+        out: folder, unless told.
+    """
+
+    summary: str
+    run: Callable[..., Path]
+    patients: int
+    out: str
+
+
+DEMOS: dict[str, Demo] = {
+    "chain": Demo(
+        summary="films with labels → fine-tune, evaluate, explain, report", run=chain, patients=1000, out="demo"
+    ),
+    "foundation": Demo(
+        summary="pretrain without labels, adapt with 50, beside training from scratch; explain, export, time",
+        run=foundation,
+        patients=1500,
+        out="demo-foundation",
+    ),
+}
+
+
+def demo(
+    name: str = "chain",
+    *,
+    out: str | Path | None = None,
+    patients: int | None = None,
+    seed: int = 7,
+    quiet: bool = False,
+) -> Path:
+    """Show what suwen does, on a hospital whose patients do not exist.
 
     Args:
-        out: folder for the hospital and the Run.
+        name: a row of `DEMOS`: ``"chain"`` or ``"foundation"``.
+        out: folder for the hospital and the Runs; the demo's own unless given.
         patients: how many to simulate.
-        seed: of the hospital and of the Run.
+        seed: of the hospital and of the Runs.
         quiet: print nothing.
+
+    Returns:
+        The report to open.
+
+    Raises:
+        NameUnknown: there is no such demo.
     """
-    began = time.monotonic()
-    console, folder = Console(quiet=quiet, highlight=False), Path(out)
-    console.print("[bold]1 simulate[/]   a hospital whose patients do not exist")
-    hospital = simulate(patients=patients, seed=seed, size=64, out=folder / "hospital", progress=not quiet)
-    console.print("[bold]2 fine-tune and evaluate[/]   does the film show a nodule, an opacity, or neither?")
-    run = Run(folder / "run")
-    model = finetune(
-        "image-classification",
-        hospital / "films",
-        set=RECIPE,
-        seed=seed,
-        out=run.path,
-        overwrite=True,
-        quiet=quiet,
-    )
-    console.print("[bold]3 predict and explain[/]   one film with a nodule")
-    film = _film(hospital, "nodule")
-    (answer,) = predict(model, film)
-    explain(model, film, label="nodule", out=folder / "why.png")
-    write_json(folder / "prediction.json", answer.to_json())
-    said = ", ".join(f"{label} {p:.2f}" for label, p in answer.probabilities.items())
-    console.print(f"{film.name}: {said}   → {folder / 'why.png'}")
-    console.print(f"\nall done in {time.monotonic() - began:.0f} s\n")
-    console.print(f"open    {run.report}")
-    console.print("type    suwen finetune image-classification YOUR_FOLDER --out runs/mine")
-    console.print("        with YOUR_FOLDER/CLASS/*.png (or .jpg, .tif, .dcm), a manifest.csv, or a MedMNIST .npz")
-    return run
-
-
-def _film(hospital: Path, label: str) -> Path:
-    import pandas as pd
-
-    table = pd.read_csv(hospital / "films" / "manifest.csv")
-    return hospital / "films" / str(table.loc[table["label"] == label, "path"].iloc[0])
+    if name not in DEMOS:
+        raise NameUnknown("demo", name, DEMOS, fix="suwen demo, or suwen demo foundation")
+    row = DEMOS[name]
+    return row.run(out=Path(out or row.out), patients=patients or row.patients, seed=seed, quiet=quiet)

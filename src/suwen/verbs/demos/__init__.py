@@ -1,0 +1,1 @@
+"""What ``suwen demo`` shows, one demo a file."""
