@@ -120,6 +120,7 @@ class Watch:
             "epoch": progress.epoch + 1,
             "train_loss": progress.loss,
             "learning_rate": self.rate(max(0, progress.step - 1)),
+            **getattr(self.module, "figures", dict)(),
         }
         last = progress.epoch + 1 == self.settings.epochs
         if self.evaluate is not None and ((progress.epoch + 1) % self.settings.evaluate_every == 0 or last):
