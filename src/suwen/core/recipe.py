@@ -218,10 +218,14 @@ class Recipe(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     explanation: ExplanationSettings = ExplanationSettings()
 
-    def completed(self, *, inputs: dict[str, Any], rows: int) -> Recipe:
-        """With what only the data decide: the preprocessing chosen, and epochs for so many training rows."""
+    def completed(self, *, inputs: dict[str, Any], rows: int, unlabelled: int = 0) -> Recipe:
+        """With what only the data decide: the preprocessing chosen, and epochs for so many training rows.
+
+        An epoch goes through the labelled or the unlabelled rows, whichever take more steps.
+        """
         training = self.training
         if training.steps is not None:
+            rows = max(rows, math.ceil(unlabelled / self.unlabelled.ratio))
             per_epoch = max(1, math.ceil(rows / training.batch_size / training.accumulate))
             epochs = min(100, max(5, round(training.steps / per_epoch)))
             training = training.model_copy(update={"epochs": epochs, "steps": None})
