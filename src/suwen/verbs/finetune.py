@@ -196,7 +196,8 @@ class Finetuning:
         began = time.monotonic()
         task: Task = TASKS[self.recipe.task]
         first = first_of(self.recipe)
-        dataset, check, pool = self.read(task, first)
+        dataset, check = self.read(task, first)
+        pool = self.read_beside(task, dataset, check, first)
         self.recipe = self.recipe.completed(
             inputs=dataset.preprocess.model_dump(),
             rows=len(dataset.where("train")),
@@ -242,8 +243,8 @@ class Finetuning:
         self._say(metrics, time.monotonic() - began)
         return model
 
-    def read(self, task: Task, first: First | None = None) -> tuple[Dataset, DataCheck, Unlabelled | None]:
-        """The data, split, decoded, checked, and the unlabelled ones beside them; the check is printed."""
+    def read(self, task: Task, first: First | None = None) -> tuple[Dataset, DataCheck]:
+        """The data, split, decoded, checked; the check is printed."""
         reader, data = READERS[task.reader], self.recipe.data
         self.console.print(f"[bold]{task.name}[/]  {data.source}")
         samples = reader.read(data.source)
@@ -258,16 +259,25 @@ class Finetuning:
             same_held_out(self.extends, dataset)
         if first is not None and self.recipe.first.data is not None:
             first.refuse_leaks(dataset)
-        pool = read_unlabelled(task, self.recipe, dataset)
-        if pool is not None:
-            check.leaks += pool.leaks
-            check.warnings += pool.warnings
-            if first is not None and self.recipe.first.data is not None:
-                first.refuse_leaks(pool.dataset)
         self.console.print(check.render())
-        for what, count in ({} if pool is None else pool.counts).items():
+        return dataset, check
+
+    def read_beside(self, task: Task, dataset: Dataset, check: DataCheck, first: First | None) -> Unlabelled | None:
+        """The unlabelled data, if there are any; what became of them is printed, and the check hears of it."""
+        pool = read_unlabelled(task, self.recipe, dataset)
+        if pool is None:
+            return None
+        if first is not None and self.recipe.first.data is not None:
+            first.refuse_leaks(pool.dataset)
+        check.leaks += pool.leaks
+        check.warnings += pool.warnings
+        self.console.print(f"[bold]without labels[/]  {pool.source}")
+        for what, count in pool.counts.items():
             self.console.print(f"{count:>8}  {what}")
-        return dataset, check, pool
+        for kind, lines in (("leak", pool.leaks), ("warning", pool.warnings)):
+            for line in lines:
+                self.console.print(f"{kind}: {line}", style="bold red" if kind == "leak" else "yellow", markup=False)
+        return pool
 
     def metrics(
         self,
