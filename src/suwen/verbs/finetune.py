@@ -169,13 +169,17 @@ def full_recipe(*layers: Mapping[str, Any]) -> Recipe:
     named = any("epochs" in layer.get("training", {}) for layer in layers)
     # a penalty that pulls weights to where they were replaces decay, which pulls them to 0
     pulled = first.first.keep in ("l2sp", "ewc")
+    # smoothed targets hold answers below the threshold from which they would teach
+    sharp = first.unlabelled.source is not None and "label_smoothing" in task.recipe.get("head", {}).get("options", {})
     # options of the task's own head mean nothing to another one
-    own = task.recipe if first.head.name in (None, task.head) else {**task.recipe, "head": {}}
+    kept = first.head.name in (None, task.head)
+    own = task.recipe if kept else {**task.recipe, "head": {}}
     return make_recipe(
         {"encoder": {"name": task.encoder}, "head": {"name": task.head}},
         own,
         {"training": {"steps": None}} if named else {},
         {"training": {"weight_decay": 0.0}} if pulled else {},
+        {"head": {"options": {"label_smoothing": 0.0}}} if sharp and kept else {},
         *layers,
     )
 
