@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from suwen.clinic.imaging import IMAGE_CLASSIFICATION
-from suwen.core.errors import DataError, NameUnknown, RecipeError
+from suwen.core.errors import DataError, NameUnknown, RecipeError, RunError
 from suwen.core.recipe import Recipe, make_recipe
 from suwen.core.run import Run
 from suwen.learn.progress import Progress
@@ -150,6 +150,19 @@ def test_unlabelled_images_help_where_few_are_labelled(tiny: Tiny, trained: Trai
 def test_a_task_without_views_of_unlabelled_inputs_says_so(tiny: Tiny) -> None:
     with pytest.raises(RecipeError, match="unlabelled"):
         make_views(replace(IMAGE_CLASSIFICATION, unlabelled=None), tiny(), 2)
+
+
+@pytest.mark.parametrize("which", ["dataset", "unlabelled"])
+def test_a_checkpoint_of_other_data_is_not_gone_on_from(
+    tiny: Tiny, trained: Train, squares_of: Callable[..., Any], tmp_path: Path, which: str
+) -> None:
+    recipe = tiny(training={"epochs": 1, "checkpoint_seconds": 0})
+    data = {"dataset": squares_of(12), "unlabelled": squares_of(12)}
+    trained(recipe, folder=tmp_path, **data)
+    data[which].fingerprint = "changed since"
+    with pytest.raises(RunError, match="other data") as refused:
+        trained(recipe, folder=tmp_path, **data)
+    assert f"rm {tmp_path / 'last.safetensors'}" in refused.value.fix
 
 
 KILLED = """

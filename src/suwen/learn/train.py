@@ -124,6 +124,7 @@ def train(
         name_rows=lambda numbers: [str(name) for name in dataset.ids[numbers]],
         rate=rate,
         batches=len(batches),
+        data=" ".join(each.fingerprint for each in (dataset, unlabelled) if each is not None),
     )
     progress = fit(module, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
     model.encoder = adaptation.finish(model.encoder)
