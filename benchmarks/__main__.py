@@ -21,6 +21,10 @@ BENCHMARKS = {
     "start": ("benchmarks.start:start", "how soon `suwen --help` and `suwen tasks` answer"),
     "memory": ("benchmarks.memory:memory", "fine-tuning on 10,000 and on 100,000 images: what stays in memory"),
     "active": ("benchmarks.active:active", "labels needed by each query strategy, against random sampling"),
+    "few-labels": (
+        "benchmarks.few_labels:few_labels",
+        "100 labelled films and the rest without labels: pretraining, pseudo-labels, neither",
+    ),
     "forgetting": ("benchmarks.forgetting:forgetting", "two simulated sites: what of the first stays, in four ways"),
     "lora": ("benchmarks.lora:lora", "one Run adapted in full, by LoRA, by its head: AUROC, parameters, memory, time"),
     "explanation": (

@@ -12,13 +12,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.images import PNEUMONIA, find_pneumonia
+from benchmarks.images import PNEUMONIA, find_pneumonia, read_npz
 from benchmarks.results import RESULTS, Result, Stopwatch, Verdict
 from suwen.core.model import Model
 from suwen.core.recipe import Recipe, make_recipe
 from suwen.core.registry import STRATEGIES, TASKS
 from suwen.data.columns import Dataset
-from suwen.data.images import IMAGES
 from suwen.evaluation.metrics import METRICS
 from suwen.learn.query.look import look
 from suwen.learn.query.strategy import Choice, Places, Pool, Strategy
@@ -60,7 +59,7 @@ def active(
     """Label the training films of PneumoniaMNIST round by round, by each strategy, from the same first hundred."""
     find_pneumonia(data)
     watch = Stopwatch()
-    dataset = _read(data)
+    dataset = read_npz(data)
     end, steps = (START + 2 * ROUND, 8) if quick else (END, STEPS)
     curves: dict[str, list[list[dict[str, float]]]] = {name: [] for name in COMPARED}
     for seed in range(1 if quick else seeds):
@@ -83,11 +82,6 @@ def active(
         quick=quick,
     )
     watch.finish(result, results)
-
-
-def _read(data: Path) -> Dataset:
-    samples = IMAGES.read(data)
-    return IMAGES.build(samples, IMAGES.preprocess(samples, {}), seed=0)
 
 
 def _seed(

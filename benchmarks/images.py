@@ -12,6 +12,8 @@ from PIL import Image
 from benchmarks.results import ROOT
 from suwen.core.errors import DataError
 from suwen.core.sample import SPLITS, Split
+from suwen.data.columns import Dataset
+from suwen.data.images import IMAGES
 
 PNEUMONIA = ROOT.parent / "shared" / "data" / "pneumoniamnist" / "pneumoniamnist.npz"
 """PneumoniaMNIST (Yang et al., Scientific Data 10:41, 2023; CC BY 4.0), kept beside the checkout."""
@@ -32,6 +34,12 @@ def find_pneumonia(path: Path) -> Path:
             fix="fetch pneumoniamnist.npz of MedMNIST v2 (medmnist.com), then --data PATH",
         )
     return path
+
+
+def read_npz(file: Path) -> Dataset:
+    """All splits of a MedMNIST-format file, decoded."""
+    samples = IMAGES.read(file)
+    return IMAGES.build(samples, IMAGES.preprocess(samples, {}), seed=0)
 
 
 def export_folders(npz: Path, root: Path, labels: tuple[str, ...], *, most: int | None = None) -> dict[Split, int]:

@@ -79,11 +79,17 @@ def accuracy(model: Model, logits: np.ndarray, rows: np.ndarray) -> dict[str, fl
 
 
 def train_squares(
-    recipe: Recipe, *, folder: Path | None = None, logs: Sequence[Log] = (), dataset: Squares | None = None
+    recipe: Recipe,
+    *,
+    folder: Path | None = None,
+    logs: Sequence[Log] = (),
+    dataset: Squares | None = None,
+    unlabelled: Squares | None = None,
 ) -> Trained:
     """`train` on `make_squares`."""
     data: Any = dataset or make_squares()
-    return train(IMAGE_CLASSIFICATION, data, recipe, score=accuracy, folder=folder, logs=logs)
+    pool: Any = unlabelled
+    return train(IMAGE_CLASSIFICATION, data, recipe, score=accuracy, folder=folder, logs=logs, unlabelled=pool)
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +107,12 @@ def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def squares() -> Squares:
     return make_squares()
+
+
+@pytest.fixture
+def squares_of() -> Callable[..., Squares]:
+    """`make_squares`, for more or fewer of them."""
+    return make_squares
 
 
 @pytest.fixture

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 import torch
 
+from suwen.clinic.imaging import IMAGE_CLASSIFICATION
 from suwen.core.errors import NameUnknown, RecipeError, RunError
 from suwen.core.recipe import Recipe, make_recipe
 from suwen.core.run import Run, load
 from suwen.encoders.image import TimmEncoder
 from suwen.learn.adaptation import ADAPTATIONS, adaptation_of
 from suwen.learn.average import learned
+from suwen.learn.keep import keeping
 from suwen.learn.supervised import Supervised
-from suwen.learn.train import Trained
+from suwen.learn.train import Trained, train
 
 Tiny = Callable[..., Recipe]
 Train = Callable[..., Trained]
@@ -68,6 +70,22 @@ class TestHead:
             assert first["val_loss"] == pytest.approx(second["val_loss"], abs=1e-4)
         here, there = once.model.infer(squares, ROWS)[0], anew.model.infer(squares, ROWS)[0]
         np.testing.assert_allclose(here, there, atol=1e-3)
+
+    def test_a_penalty_on_the_head_is_not_lost(self, squares: Any, base: Path, tiny: Tiny) -> None:
+        """Cached features have a loss of their own, and what is to be kept would be forgotten there."""
+        moved = {}
+        for strength in (0.0, 1000.0):
+            recipe = tiny(
+                encoder={"name": f"run:{base}"},
+                training={"adapt": "head", "weight_decay": 0.0},
+                first={"keep": "l2sp", "strength": strength},
+                augment={},
+            )
+            first = Run(base).load()
+            found = train(keeping(IMAGE_CLASSIFICATION, first), squares, recipe).model
+            way = found.head.linear.weight - first.head.linear.weight  # type: ignore[attr-defined]
+            moved[strength] = float(way.detach().norm())
+        assert moved[1000.0] < 0.2 * moved[0.0]
 
     def test_each_image_is_encoded_once_however_many_epochs(self, adapt: Any, encoded: list[int]) -> None:
         adapt("head", training={"epochs": 7})

@@ -18,6 +18,7 @@ from suwen.core.recipe import Recipe
 from suwen.learn.batches import Batches
 from suwen.learn.fisher import Importance, fisher
 from suwen.learn.keep import KEEP, NEW_DECAY, Keeping, keeping
+from suwen.learn.objectives.pseudo_labels import PseudoLabels, with_pseudo_labels
 from suwen.learn.train import build_model, train
 
 
@@ -68,6 +69,14 @@ def test_ewc_weighs_the_way_by_the_fisher_information(
     then = shift(module)
     naive = sum(float((importance[name] * (p - then[name]) ** 2).sum()) for name, p in module.named_parameters())
     assert float(module.penalty()) == pytest.approx(50 / 2 * naive, rel=1e-4)
+
+
+def test_unlabelled_images_start_from_the_first_head_too(first: Model, squares: Any, tiny: Any) -> None:
+    recipe = tiny(first={"keep": "plain"})
+    new = build_model(IMAGE_CLASSIFICATION, squares, recipe)
+    module = with_pseudo_labels(keeping(IMAGE_CLASSIFICATION, first)).bind(new.encoder, new.head, recipe)
+    assert isinstance(module, PseudoLabels)
+    assert torch.equal(module.head.linear.weight, first.head.linear.weight)  # type: ignore[union-attr, attr-defined]
 
 
 def test_a_new_head_decays_to_zero_and_is_pulled_nowhere_else(first: Model, squares: Any, tiny: Any) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ import torch
 from torch import Tensor
 
 from suwen.clinic.imaging import IMAGE_CLASSIFICATION
-from suwen.core.errors import DataError, NameUnknown, RecipeError
+from suwen.core.errors import DataError, NameUnknown, RecipeError, RunError
 from suwen.core.recipe import Recipe, make_recipe
 from suwen.core.run import Run
 from suwen.learn.progress import Progress
-from suwen.learn.train import Trained, build_model, make_augment
+from suwen.learn.train import Trained, build_model, make_augment, make_views
 
 Tiny = Callable[..., Recipe]
 Train = Callable[..., Trained]
@@ -110,6 +111,58 @@ def test_a_training_that_was_interrupted_ends_like_one_that_was_not(
         trained(recipe, folder=tmp_path, logs=[Interrupt(step)])
     assert (tmp_path / "last.safetensors").is_file()
     assert_same(trained(recipe, folder=tmp_path), whole)
+
+
+@pytest.mark.parametrize("step", [3, 7])
+def test_an_interrupted_training_with_unlabelled_images_ends_like_one_that_was_not(
+    tiny: Tiny, trained: Train, squares_of: Callable[..., Any], tmp_path: Path, step: int
+) -> None:
+    """In the middle of an epoch, with its count of pseudo-labels, and from the second epoch on (five steps each)."""
+    recipe = tiny(
+        training={"checkpoint_seconds": 0, "average": 0.9},
+        head={"options": {"dropout": 0.3}},
+        augment={"affine": {}, "mixup": {}},
+        unlabelled={"ratio": 2, "threshold": 0.6},
+    )
+    pool = squares_of(111, seed=7)
+    whole = trained(recipe, unlabelled=pool)
+    assert all(0 <= row["sure"] <= 1 for row in whole.progress.history) and whole.progress.history[-1]["sure"] > 0
+    with pytest.raises(KeyboardInterrupt):
+        trained(recipe, folder=tmp_path, logs=[Interrupt(step)], unlabelled=pool)
+    assert (tmp_path / "last.safetensors").is_file()
+    assert_same(trained(recipe, folder=tmp_path, unlabelled=pool), whole)
+
+
+def test_unlabelled_images_help_where_few_are_labelled(tiny: Tiny, trained: Train, squares_of: Any) -> None:
+    """Four labelled squares, eighty more without labels, and validation images that neither holds."""
+    few = squares_of(96)
+    few.splits = np.where(np.arange(96) < 4, "train", np.where(np.arange(96) < 48, "", "val"))
+    recipe = tiny(
+        training={"epochs": 40, "keep": "last", "learning_rate": 1e-2},
+        augment={"affine": {"shift": 0.05, "rotate": 0, "scale": 0}},
+        unlabelled={"ratio": 4, "strong": {"affine": {"shift": 0.1, "rotate": 5}, "noise": {}}, "threshold": 0.8},
+    )
+    alone = trained(recipe, dataset=few)
+    helped = trained(recipe, dataset=few, unlabelled=squares_of(120, seed=5))
+    assert helped.progress.history[-1]["val_loss"] < alone.progress.history[-1]["val_loss"]
+
+
+def test_a_task_without_views_of_unlabelled_inputs_says_so(tiny: Tiny) -> None:
+    with pytest.raises(RecipeError, match="unlabelled"):
+        make_views(replace(IMAGE_CLASSIFICATION, unlabelled=None), tiny(), 2)
+
+
+@pytest.mark.parametrize("which", ["dataset", "unlabelled"])
+def test_a_checkpoint_of_other_data_is_not_gone_on_from(
+    tiny: Tiny, trained: Train, squares_of: Callable[..., Any], tmp_path: Path, which: str
+) -> None:
+    recipe = tiny(training={"epochs": 1, "checkpoint_seconds": 0})
+    data = {"dataset": squares_of(12), "unlabelled": squares_of(12)}
+    trained(recipe, folder=tmp_path, **data)
+    data[which].fingerprint = "changed since"
+    with pytest.raises(RunError, match="other data") as refused:
+        trained(recipe, folder=tmp_path, **data)
+    assert f"rm {tmp_path / 'last.safetensors'}" in refused.value.fix
 
 
 KILLED = """

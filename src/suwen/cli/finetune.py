@@ -42,6 +42,9 @@ def finetune(
     also: Annotated[
         str | None, typer.Option(help="That first Run's data: to rehearse, and for its figures before and after.")
     ] = None,
+    unlabelled: Annotated[
+        str | None, typer.Option(help="Further images without labels to learn from: folder, manifest or .npz.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of split, weights, order and augmentation.")] = None,
     recipe: Annotated[str | None, typer.Option(help="YAML file of settings, such as a Run's recipe.yaml.")] = None,
     set: Annotated[list[str] | None, typer.Option(help="One setting, such as training.epochs=20; repeatable.")] = None,
@@ -63,6 +66,8 @@ def finetune(
       suwen finetune --recipe runs/chest/recipe.yaml --set seed=1 --out runs/chest-1
 
       suwen finetune --extend runs/chest --labels query/query.csv --out runs/chest-2
+
+      suwen finetune image-classification labelled/ --unlabelled archive/ --out runs/chest
 
       suwen finetune image-classification site-b/ --encoder run:runs/chest --keep l2sp --also site-a/ --out runs/both
 
@@ -87,6 +92,7 @@ def finetune(
             extend=extend,
             keep=keep,
             also=also,
+            unlabelled=unlabelled,
             seed=seed,
             recipe=recipe,
             set=set or (),

@@ -13,6 +13,7 @@ IMAGE_CLASSIFICATION = Task(
     metric="auroc",
     explanation="grad-cam",
     augment="suwen.learn.augment:ImageAugment",
+    unlabelled="suwen.learn.views:WeakAndStrong",
     baselines=("majority", "logistic-pixels"),
     recipe={"head": {"options": {"label_smoothing": 0.05}}, "training": {"steps": 450, "average": 0.99}},
 )

@@ -151,6 +151,20 @@ class FirstSettings(Settings):
     )
 
 
+class UnlabelledSettings(Settings):
+    """Unlabelled inputs to learn from beside the labelled ones (FixMatch: Sohn et al., NeurIPS 2020)."""
+
+    source: str | None = Field(default=None, description="folder, manifest CSV or .npz; labels in it are not looked at")
+    ratio: int = Field(default=3, ge=1, description="μ: unlabelled inputs a step for each labelled one")
+    threshold: float = Field(
+        default=0.95, gt=0.5, lt=1, description="τ: an answer teaches where its probability is at least this"
+    )
+    weight: float = Field(default=1.0, ge=0, description="λ of their loss")
+    strong: dict[str, dict[str, Any]] | None = Field(
+        default=None, description="the random transforms of the view that is taught; None: the task's own"
+    )
+
+
 class EvaluationSettings(Settings):
     """How the result is judged."""
 
@@ -196,6 +210,7 @@ class Recipe(Settings):
     )
     training: TrainingSettings = TrainingSettings()
     first: FirstSettings = FirstSettings()
+    unlabelled: UnlabelledSettings = UnlabelledSettings()
     augment: dict[str, dict[str, Any]] | None = Field(
         default=None,
         description="the random transforms that are allowed, with their settings; None: the task's own; {}: none",
@@ -203,10 +218,14 @@ class Recipe(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     explanation: ExplanationSettings = ExplanationSettings()
 
-    def completed(self, *, inputs: dict[str, Any], rows: int) -> Recipe:
-        """With what only the data decide: the preprocessing chosen, and epochs for so many training rows."""
+    def completed(self, *, inputs: dict[str, Any], rows: int, unlabelled: int = 0) -> Recipe:
+        """With what only the data decide: the preprocessing chosen, and epochs for so many training rows.
+
+        An epoch goes through the labelled or the unlabelled rows, whichever take more steps.
+        """
         training = self.training
         if training.steps is not None:
+            rows = max(rows, math.ceil(unlabelled / self.unlabelled.ratio))
             per_epoch = max(1, math.ceil(rows / training.batch_size / training.accumulate))
             epochs = min(100, max(5, round(training.steps / per_epoch)))
             training = training.model_copy(update={"epochs": epochs, "steps": None})
@@ -276,7 +295,7 @@ def _read_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
 
 
-_REPLACED_WHOLE = frozenset({"augment"})
+_REPLACED_WHOLE = frozenset({"augment", "strong"})
 # naming transforms says which are allowed, so it must not add to the default list
 
 

@@ -42,6 +42,8 @@ class TaskModule(Protocol):
         """As of ``nn.Module``."""
         ...
 
+    # figures() -> dict[str, float], where it is there: what the log of each epoch shows besides, since the last call.
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -55,6 +57,8 @@ class Task:
         metric: the headline metric, which chooses the best epoch on validation.
         module: ``"package.module:Class"`` of the TaskModule, called with ``(encoder, head, recipe)``.
         augment: ``"package.module:Class"`` of the random transforms its inputs allow, or None.
+        unlabelled: ``"package.module:Class"`` of the two views of an unlabelled input from which it can learn too
+            (`suwen.learn.objectives.pseudo_labels`), or None.
         baselines: names of what is printed beside the model.
         labelled: whether it learns from labels; an objective that does not is started by ``suwen pretrain``.
         recipe: settings that differ from the general defaults.
@@ -69,6 +73,7 @@ class Task:
     explanation: str | None = None
     module: str = "suwen.learn.supervised:Supervised"
     augment: str | None = None
+    unlabelled: str | None = None
     baselines: tuple[str, ...] = ()
     labelled: bool = True
     recipe: Mapping[str, Any] = field(default_factory=dict)

@@ -109,14 +109,15 @@ def on_features(
 ) -> Lesson:
     """The images are encoded once, into the cache, and the head is trained on that.
 
-    A TaskModule of another kind, or features that are larger than the cache may be, are trained on images as usual.
+    A TaskModule whose loss is not the head's alone is trained on images as usual, and so are features that are larger
+    than the cache may be.
     """
     encoder, head = cast(nn.Module, model.encoder).to(place.device), cast(Any, model.head).to(place.device)
     train, settings = dataset.where("train"), recipe.training.features
     if hasattr(head, "remember"):
         head.remember(*pooled_of(model, dataset, train, place.device, place.autocast))
         return Lesson(OnFeatures(head), dataset, None, lambda rows: model.infer(dataset, rows, views=())[0])
-    if not isinstance(module, Supervised) or settings.gib == 0:
+    if not isinstance(module, Supervised) or not module.cacheable or settings.gib == 0:
         return on_images(model, module, dataset, recipe, augment, place)
     views = settings.views if augment is not None else 0
     shared: dict[str, Any] = {"limit": int(settings.gib * 2**30), "seed": recipe.seed, "place": place}

@@ -14,7 +14,7 @@ from suwen.learn.randomness import derive, generator
 
 Augment = Callable[[Batch, torch.Generator], Batch]
 
-_ORDER, _AUGMENT = 0, 1  # streams of randomness
+_ORDER, AUGMENT = 0, 1  # streams of randomness
 
 
 class Batches:
@@ -49,7 +49,7 @@ class Batches:
         for number in range(start, self.count):
             batch = self.gather(np.sort(dealt[number]))
             if self.augment is not None:
-                batch = self.augment(batch, generator(self.seed, _AUGMENT, epoch, number))
+                batch = self.augment(batch, generator(self.seed, AUGMENT, epoch, number))
             yield number, batch
 
     def plain(self) -> Iterator[Batch]:

@@ -129,6 +129,7 @@ class Keeping(Supervised):
         super().__init__(encoder, head, recipe)
         assert recipe.first.keep is not None
         self.row = KEEP[recipe.first.keep]
+        self.cacheable = self.row.penalty is None
         self.strength = self.row.strength if recipe.first.strength is None else recipe.first.strength
         shared = {"encoder": encoder}
         if same_labels(first.head, head):

@@ -20,6 +20,9 @@ class Supervised(nn.Module):
     throughout, and batch normalisations whose own weights do not learn keep their statistics.
     """
 
+    cacheable: bool = True
+    """Whether its loss is the head's alone, so that features which were computed once do in place of the inputs."""
+
     def __init__(self, encoder: nn.Module, head: nn.Module, recipe: Recipe) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head

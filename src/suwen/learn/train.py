@@ -26,9 +26,11 @@ from suwen.learn.batches import Augment, Batches
 from suwen.learn.device import choose_precision, make_fabric
 from suwen.learn.fit import fit
 from suwen.learn.log import Log
+from suwen.learn.objectives.pseudo_labels import with_pseudo_labels
 from suwen.learn.optimizer import make_optimizer, make_rate
 from suwen.learn.progress import Progress
 from suwen.learn.randomness import derive
+from suwen.learn.unlabelled import Views, WithUnlabelled
 from suwen.learn.watch import Evaluate, Watch
 
 Score = Callable[[Model, np.ndarray, np.ndarray], dict[str, float]]
@@ -71,6 +73,7 @@ def train(
     probe: Probe | None = None,
     folder: Path | None = None,
     logs: Sequence[Log] = (),
+    unlabelled: Dataset | None = None,
 ) -> Trained:
     """Train on the rows of the split ``train``, choose the epoch on ``val``.
 
@@ -82,6 +85,7 @@ def train(
         probe: looks at the model itself instead.
         folder: for checkpoints; an existing one is gone on from.
         logs: told each step and epoch.
+        unlabelled: further inputs, whose split ``train`` is learned from without labels.
     """
     rows = dataset.where("train")
     if not len(rows):
@@ -94,7 +98,8 @@ def train(
     adaptation = adaptation_of(recipe)
     model = build_model(task, dataset, recipe)
     adaptation.prepare(model.encoder, settings)
-    bound, augment = task.bind(model.encoder, model.head, recipe), make_augment(task, recipe, len(dataset.labels))
+    bound = (task if unlabelled is None else with_pseudo_labels(task)).bind(model.encoder, model.head, recipe)
+    augment = make_augment(task, recipe, len(dataset.labels))
     place = Place(fabric.device, fabric.autocast, precision)
     lesson = adaptation.teach(model, bound, dataset, recipe, augment, place)
     module = lesson.module
@@ -105,15 +110,7 @@ def train(
     if settings.channels_last:
         module.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(module, settings, _depths(model.encoder))
-    batches = Batches(
-        lesson.dataset,
-        rows,
-        batch_size=settings.batch_size,
-        seed=recipe.seed,
-        device=fabric.device,
-        augment=lesson.augment,
-        channels_last=settings.channels_last,
-    )
+    batches = _batches(task, lesson, rows, recipe, fabric.device, unlabelled)
     rate = make_rate(settings, -(-len(batches) // settings.accumulate))
     watch = Watch(
         module,
@@ -127,6 +124,7 @@ def train(
         name_rows=lambda numbers: [str(name) for name in dataset.ids[numbers]],
         rate=rate,
         batches=len(batches),
+        data=" ".join(each.fingerprint for each in (dataset, unlabelled) if each is not None),
     )
     progress = fit(module, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
     model.encoder = adaptation.finish(model.encoder)
@@ -163,6 +161,38 @@ def make_augment(task: Task, recipe: Recipe, labels: int) -> Augment | None:
         return None
     made: Augment = load_object(task.augment)(recipe.augment, labels)
     return made
+
+
+def make_views(task: Task, recipe: Recipe, labels: int) -> Views:
+    """The random views of unlabelled inputs.
+
+    Raises:
+        RecipeError: the task has none.
+    """
+    if task.unlabelled is None:
+        raise RecipeError(
+            f"unlabelled data for {task.name}", why="it learns from targets only", fix="drop --unlabelled"
+        )
+    made: Views = load_object(task.unlabelled)(recipe.augment, recipe.unlabelled.strong, labels)
+    return made
+
+
+def _batches(
+    task: Task, lesson: Lesson, rows: np.ndarray, recipe: Recipe, device: torch.device, unlabelled: Dataset | None
+) -> Batches:
+    settings = recipe.training
+    shared: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "seed": recipe.seed,
+        "device": device,
+        "augment": lesson.augment,
+        "channels_last": settings.channels_last,
+    }
+    if unlabelled is None:
+        return Batches(lesson.dataset, rows, **shared)
+    views = make_views(task, recipe, len(lesson.dataset.labels))
+    ratio = recipe.unlabelled.ratio
+    return WithUnlabelled(lesson.dataset, rows, unlabelled=unlabelled, ratio=ratio, views=views, **shared)
 
 
 def _ready(model: Model) -> Model:

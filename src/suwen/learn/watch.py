@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from suwen.core.dataset import Batch
-from suwen.core.errors import TrainingError
+from suwen.core.errors import RunError, TrainingError
 from suwen.core.recipe import TrainingSettings
 from suwen.learn.average import Average, learned
 from suwen.learn.checkpoint import load_checkpoint, save_checkpoint
@@ -48,6 +48,8 @@ class Watch:
         logs: told each row and step.
         name_rows: row numbers → sample ids, for the message about a NaN loss.
         rate: learning rate at a step, for the log.
+        batches: of an epoch, for the log.
+        data: fingerprint of what is trained on; a checkpoint of other data is not gone on from.
     """
 
     def __init__(
@@ -64,11 +66,12 @@ class Watch:
         name_rows: Callable[[Any], Sequence[str]] = lambda rows: list(map(str, rows)),
         rate: Callable[[int], float] = lambda step: math.nan,
         batches: int = 0,
+        data: str = "",
     ) -> None:
         self.module, self.optimizer, self.settings, self.precision = module, optimizer, settings, precision
         self.file = folder / "last.safetensors" if folder else None
         self.evaluate, self.average, self.logs = evaluate, average, logs
-        self.name_rows, self.rate, self.batches = name_rows, rate, batches
+        self.name_rows, self.rate, self.batches, self.data = name_rows, rate, batches, data
         self.best_weights: dict[str, Tensor] | None = None
         self._began = self._saved = time.monotonic()
         self._pending: list[tuple[Tensor, int, Any]] = []
@@ -120,6 +123,7 @@ class Watch:
             "epoch": progress.epoch + 1,
             "train_loss": progress.loss,
             "learning_rate": self.rate(max(0, progress.step - 1)),
+            **getattr(self.module, "figures", dict)(),
         }
         last = progress.epoch + 1 == self.settings.epochs
         if self.evaluate is not None and ((progress.epoch + 1) % self.settings.evaluate_every == 0 or last):
@@ -148,6 +152,7 @@ class Watch:
         progress.seconds = self._seconds(progress)
         self._began = self._saved = time.monotonic()
         state = {
+            "data": self.data,
             "progress": progress.to_state(),
             "module": learned(self.module),
             "optimizer": self.optimizer.state_dict(),
@@ -158,6 +163,12 @@ class Watch:
         save_checkpoint(self.file, state)
 
     def _restore(self, state: dict[str, Any]) -> Progress:
+        if state.get("data", self.data) != self.data:  # checkpoints of before have none
+            raise RunError(
+                f"{self.file} is a checkpoint of other data, which have changed since",
+                why="rows have moved, so that what was trained on would be trained on again, or left out",
+                fix=f"put the data back as they were; or, to train from the start, rm {self.file}",
+            )
         self.module.load_state_dict(state["module"], strict=False)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:

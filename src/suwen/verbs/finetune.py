@@ -30,6 +30,7 @@ from suwen.verbs.judge import calibrate, judge, judge_baselines, score_by
 from suwen.verbs.reporting import write_run_report
 from suwen.verbs.seen import base_run, seen_before, write_seen
 from suwen.verbs.sources import build_dataset, same_held_out, split_seed
+from suwen.verbs.unlabelled import Unlabelled, read_unlabelled, refuse_unlabelled
 from suwen.verbs.work import card_of, counts_of, make_logs, versions
 
 JUDGED: tuple[str, ...] = ("val", "test")
@@ -54,6 +55,7 @@ def finetune(
     extend: str | Path | None = None,
     keep: str | None = None,
     also: str | Path | None = None,
+    unlabelled: str | Path | None = None,
     seed: int | None = None,
     recipe: str | Path | None = None,
     set: Sequence[str] = (),
@@ -86,6 +88,9 @@ def finetune(
         keep: how to keep what the Run in ``encoder="run:FIRST"`` learned: ``"l2sp"``, ``"ewc"``, ``"rehearsal"``, or
             ``"plain"`` to start from its head too and keep nothing.
         also: data of that first Run's site: to rehearse, and for its figures before and after.
+        unlabelled: further images to learn from, whose labels are not known or not looked at: a folder, a manifest or
+            an ``.npz``. Where the model is sure of one, that teaches it the same answer to a harder view of it
+            (`suwen.core.recipe.UnlabelledSettings`).
         seed: of the split, the weights, the order and the augmentation.
         recipe: a YAML file of settings, such as the ``recipe.yaml`` of another Run.
         set: single settings, ``"training.epochs=20"``.
@@ -119,6 +124,7 @@ def finetune(
             "precision": precision,
         },
         "first": {"keep": keep, "data": None if also is None else str(also)},
+        "unlabelled": {"source": None if unlabelled is None else str(unlabelled)},
         "evaluation": {"positive": positive, "by": tuple(by) or None},
         "seed": seed,
         "task": task,
@@ -127,6 +133,7 @@ def finetune(
     more = {"data": {"more": [*below.get("data", {}).get("more", ()), *map(str, labels)]}} if labels else {}
     settings = full_recipe(below, more, given(asked), parse_set(set))
     _needs_labels(TASKS[settings.task])
+    refuse_unlabelled(TASKS[settings.task], settings)
     if not settings.data.source:
         raise RecipeError("no data", why="nothing to learn from", fix="suwen finetune TASK DATA --out RUN")
     run = Run(out or Path("runs") / settings.task)
@@ -162,13 +169,17 @@ def full_recipe(*layers: Mapping[str, Any]) -> Recipe:
     named = any("epochs" in layer.get("training", {}) for layer in layers)
     # a penalty that pulls weights to where they were replaces decay, which pulls them to 0
     pulled = first.first.keep in ("l2sp", "ewc")
+    # smoothed targets hold answers below the threshold from which they would teach
+    sharp = first.unlabelled.source is not None and "label_smoothing" in task.recipe.get("head", {}).get("options", {})
     # options of the task's own head mean nothing to another one
-    own = task.recipe if first.head.name in (None, task.head) else {**task.recipe, "head": {}}
+    kept = first.head.name in (None, task.head)
+    own = task.recipe if kept else {**task.recipe, "head": {}}
     return make_recipe(
         {"encoder": {"name": task.encoder}, "head": {"name": task.head}},
         own,
         {"training": {"steps": None}} if named else {},
         {"training": {"weight_decay": 0.0}} if pulled else {},
+        {"head": {"options": {"label_smoothing": 0.0}}} if sharp and kept else {},
         *layers,
     )
 
@@ -190,7 +201,12 @@ class Finetuning:
         task: Task = TASKS[self.recipe.task]
         first = first_of(self.recipe)
         dataset, check = self.read(task, first)
-        self.recipe = self.recipe.completed(inputs=dataset.preprocess.model_dump(), rows=len(dataset.where("train")))
+        pool = self.read_beside(task, dataset, check, first)
+        self.recipe = self.recipe.completed(
+            inputs=dataset.preprocess.model_dump(),
+            rows=len(dataset.where("train")),
+            unlabelled=0 if pool is None else len(pool.rows),
+        )
         claim(self.run, self.recipe, self.overwrite)
         self.console.print(
             f"[bold]{self.recipe.encoder.name}[/], {self.recipe.training.epochs} epochs → {self.run.path}"
@@ -202,24 +218,31 @@ class Finetuning:
             score=score_by(task, dataset),
             folder=self.run.checkpoints,
             logs=make_logs(self.logs, self.run, self.console, self.recipe),
+            unlabelled=None if pool is None else pool.dataset,
         )
         model = trained.model
         calibrate(model, dataset, dataset.where("val"), self.recipe.evaluation)
         explanations = compare_explanations(model, dataset, self.recipe)
         model.card = card_of(model, dataset, self.recipe, self.console) | {"explanations": in_short(explanations)}
+        beside = {} if pool is None else {"unlabelled": pool.to_json(trained.progress.history)}
+        model.card["data"] |= beside
         self.run.save(model)
-        write_seen(self.run, dataset, base_run(self.recipe))
+        write_seen(self.run, dataset, base_run(self.recipe), None if pool is None else pool.dataset)
         write_fisher(self.run, model, dataset, self.recipe)
         outcomes = {
             split: judge(model, dataset, dataset.where(split)) for split in ("val", "test") if len(dataset.where(split))
         }
         baselines = judge_baselines(task, dataset, outcomes)
         metrics = self.metrics(model, dataset, trained, outcomes, baselines) | {"explanations": explanations}
+        metrics["data"] |= beside
+        checked = check.to_dict()
+        if pool is not None:
+            checked["tables"].append(pool.table())
         if first is not None and self.recipe.first.data is not None:
             metrics["first"] = first.before_and_after(model, self.recipe.evaluation.resamples)
         write_json(self.run.metrics, metrics)
         history = trained.progress.history
-        write_run_report(self.run, model, dataset, check.to_dict(), self.recipe, metrics, outcomes, baselines, history)
+        write_run_report(self.run, model, dataset, checked, self.recipe, metrics, outcomes, baselines, history)
         clear(self.run.checkpoints)
         self._say(metrics, time.monotonic() - began)
         return model
@@ -242,6 +265,23 @@ class Finetuning:
             first.refuse_leaks(dataset)
         self.console.print(check.render())
         return dataset, check
+
+    def read_beside(self, task: Task, dataset: Dataset, check: DataCheck, first: First | None) -> Unlabelled | None:
+        """The unlabelled data, if there are any; what became of them is printed, and the check hears of it."""
+        pool = read_unlabelled(task, self.recipe, dataset)
+        if pool is None:
+            return None
+        if first is not None and self.recipe.first.data is not None:
+            first.refuse_leaks(pool.dataset)
+        check.leaks += pool.leaks
+        check.warnings += pool.warnings
+        self.console.print(f"[bold]without labels[/]  {pool.source}")
+        for what, count in pool.counts.items():
+            self.console.print(f"{count:>8}  {what}")
+        for kind, lines in (("leak", pool.leaks), ("warning", pool.warnings)):
+            for line in lines:
+                self.console.print(f"{kind}: {line}", style="bold red" if kind == "leak" else "yellow", markup=False)
+        return pool
 
     def metrics(
         self,

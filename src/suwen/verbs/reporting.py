@@ -101,6 +101,13 @@ def notes_of(model: Model, recipe: Recipe) -> list[str]:
             "features, learned from the labelled training images and judged on validation; 'untrained' is the same on "
             "the encoder as it was before. Test images were not looked at."
         )
+    if pool := model.card.get("data", {}).get("unlabelled"):
+        counts, settings = pool["counts"], recipe.unlabelled
+        notes.append(
+            f"{counts['learned from without labels']} of {counts['images']} unlabelled images in {pool['source']} were "
+            f"learned from too; in the last epoch {pool['sure']:.0%} of what the model said of them was sure enough "
+            f"(≥ {settings.threshold:.0%}) to count."
+        )
     if isinstance(model.head, Neighbours):
         notes.append("This Run holds features and labels of its training images, though no images: share it like them.")
     return notes

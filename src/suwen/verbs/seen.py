@@ -30,8 +30,8 @@ def short_digests(digests: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(digests[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
 
 
-def write_seen(run: Run, dataset: Dataset, base: Run | None = None) -> None:
-    """Note the training and validation inputs, and what the Run that it started from had seen.
+def write_seen(run: Run, dataset: Dataset, base: Run | None = None, unlabelled: Dataset | None = None) -> None:
+    """Note the training and validation inputs, the unlabelled ones, and what the Run that it started from had seen.
 
     Those of val and of test are noted by themselves too: a Run that extends this one must have the same.
     """
@@ -41,6 +41,8 @@ def write_seen(run: Run, dataset: Dataset, base: Run | None = None) -> None:
     rows |= {split: dataset.where(split) for split in ("val", "test")}
     seen = {name: np.unique(digests_of(dataset, which)) for name, which in rows.items()}
     seen["digests"] = np.union1d(seen["digests"], used_by(base))
+    if unlabelled is not None:
+        seen["digests"] = np.union1d(seen["digests"], digests_of(unlabelled, unlabelled.where("train")))
     with atomic_path(run.seen) as temporary:
         save_file({name: found.view(np.int64) for name, found in seen.items()}, temporary)
 
