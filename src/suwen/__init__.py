@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from suwen.verbs.pretrain import pretrain as pretrain
     from suwen.verbs.query import query as query
     from suwen.verbs.simulate import simulate as simulate
+    from suwen.verbs.variants import variants as variants
 
 
 def __getattr__(name: str) -> Any:

@@ -31,6 +31,7 @@ COMMANDS = (
     "query",
     "explanations",
     "export",
+    "variants",
     "simulate",
     "doctor",
 )

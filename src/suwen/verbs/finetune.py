@@ -28,7 +28,7 @@ from suwen.verbs.first import First, first_of, keeping_task, write_fisher
 from suwen.verbs.folder import claim, clear, refuse_finished
 from suwen.verbs.judge import calibrate, judge, judge_baselines, score_by
 from suwen.verbs.reporting import write_run_report
-from suwen.verbs.seen import base_run, seen_before, write_seen
+from suwen.verbs.seen import bases_of, seen_before, write_seen
 from suwen.verbs.sources import build_dataset, same_held_out, split_seed
 from suwen.verbs.work import card_of, counts_of, make_logs, versions
 
@@ -208,7 +208,7 @@ class Finetuning:
         explanations = compare_explanations(model, dataset, self.recipe)
         model.card = card_of(model, dataset, self.recipe, self.console) | {"explanations": in_short(explanations)}
         self.run.save(model)
-        write_seen(self.run, dataset, base_run(self.recipe))
+        write_seen(self.run, dataset, bases_of(self.recipe))
         write_fisher(self.run, model, dataset, self.recipe)
         outcomes = {
             split: judge(model, dataset, dataset.where(split)) for split in ("val", "test") if len(dataset.where(split))
@@ -235,7 +235,7 @@ class Finetuning:
         rehearsed = first.rehearsed() if first is not None and self.recipe.first.keep == "rehearsal" else []
         dataset = build_dataset(reader, samples, preprocess, self.recipe, rehearsed)
         check = reader.check(dataset, allow_leak=data.allow_leak)
-        check.leaks += seen_before(base_run(self.recipe), dataset, dataset.where("test"), allow_leak=data.allow_leak)
+        check.leaks += seen_before(bases_of(self.recipe), dataset, dataset.where("test"), allow_leak=data.allow_leak)
         if self.extends is not None:
             same_held_out(self.extends, dataset)
         if first is not None and self.recipe.first.data is not None:

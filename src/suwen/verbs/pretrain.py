@@ -26,7 +26,7 @@ from suwen.verbs.folder import claim, clear, refuse_finished
 from suwen.verbs.judge import judge_baselines
 from suwen.verbs.probing import Probing
 from suwen.verbs.reporting import write_run_report
-from suwen.verbs.seen import base_run, write_seen
+from suwen.verbs.seen import bases_of, write_seen
 from suwen.verbs.work import card_of, make_logs, prepare, versions
 
 
@@ -131,7 +131,7 @@ class Pretraining:
         model = trained.model
         model.card = card_of(model, dataset, self.recipe, self.console)
         self.run.save(model)
-        write_seen(self.run, dataset, base_run(self.recipe))
+        write_seen(self.run, dataset, bases_of(self.recipe))
         self.report(model, dataset, check, trained, probing, before)
         clear(self.run.checkpoints)
         self._say(probing, trained, time.monotonic() - began)
