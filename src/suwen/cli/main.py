@@ -25,6 +25,7 @@ COMMANDS = (
     "encoders",
     "pretrain",
     "finetune",
+    "distill",
     "evaluate",
     "predict",
     "explain",

@@ -116,7 +116,7 @@ def on_features(
     if hasattr(head, "remember"):
         head.remember(*pooled_of(model, dataset, train, place.device, place.autocast))
         return Lesson(OnFeatures(head), dataset, None, lambda rows: model.infer(dataset, rows, views=())[0])
-    if not isinstance(module, Supervised) or settings.gib == 0:
+    if type(module) is not Supervised or settings.gib == 0:
         return on_images(model, module, dataset, recipe, augment, place)
     views = settings.views if augment is not None else 0
     shared: dict[str, Any] = {"limit": int(settings.gib * 2**30), "seed": recipe.seed, "place": place}

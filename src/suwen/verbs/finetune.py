@@ -23,13 +23,14 @@ from suwen.evaluation.summarise import summarise
 from suwen.evaluation.threshold import choose_threshold
 from suwen.learn.adaptation import adaptation_of
 from suwen.learn.train import Trained, train
-from suwen.verbs.explaining import compare_explanations, in_short, warning_of
+from suwen.verbs.explaining import compare_explanations, in_short
 from suwen.verbs.first import First, first_of, keeping_task, write_fisher
 from suwen.verbs.folder import claim, clear, refuse_finished
 from suwen.verbs.judge import calibrate, judge, judge_baselines, score_by
-from suwen.verbs.reporting import write_run_report
+from suwen.verbs.reporting import warnings_of, write_run_report
 from suwen.verbs.seen import bases_of, seen_before, write_seen
 from suwen.verbs.sources import build_dataset, same_held_out, split_seed
+from suwen.verbs.teacher import taught_task, teacher_of
 from suwen.verbs.work import card_of, counts_of, make_logs, versions
 
 JUDGED: tuple[str, ...] = ("val", "test")
@@ -188,15 +189,17 @@ class Finetuning:
         """Read, check, train, calibrate, save, judge, report."""
         began = time.monotonic()
         task: Task = TASKS[self.recipe.task]
-        first = first_of(self.recipe)
+        first, teacher = first_of(self.recipe), teacher_of(self.recipe)
         dataset, check = self.read(task, first)
+        if teacher is not None:
+            teacher.refuse_others(dataset)
         self.recipe = self.recipe.completed(inputs=dataset.preprocess.model_dump(), rows=len(dataset.where("train")))
         claim(self.run, self.recipe, self.overwrite)
         self.console.print(
             f"[bold]{self.recipe.encoder.name}[/], {self.recipe.training.epochs} epochs → {self.run.path}"
         )
         trained = train(
-            keeping_task(task, first, tuple(dataset.labels)),
+            taught_task(keeping_task(task, first, tuple(dataset.labels)), teacher),
             dataset,
             self.recipe,
             score=score_by(task, dataset),
@@ -207,6 +210,8 @@ class Finetuning:
         calibrate(model, dataset, dataset.where("val"), self.recipe.evaluation)
         explanations = compare_explanations(model, dataset, self.recipe)
         model.card = card_of(model, dataset, self.recipe, self.console) | {"explanations": in_short(explanations)}
+        if teacher is not None:
+            model.card = teacher.signed(model.card)
         self.run.save(model)
         write_seen(self.run, dataset, bases_of(self.recipe))
         write_fisher(self.run, model, dataset, self.recipe)
@@ -217,6 +222,9 @@ class Finetuning:
         metrics = self.metrics(model, dataset, trained, outcomes, baselines) | {"explanations": explanations}
         if first is not None and self.recipe.first.data is not None:
             metrics["first"] = first.before_and_after(model, self.recipe.evaluation.resamples)
+        if teacher is not None and outcomes:
+            split = "test" if "test" in outcomes else "val"
+            metrics["teacher"] = teacher.beside(model, outcomes[split], dataset, split)
         write_json(self.run.metrics, metrics)
         history = trained.progress.history
         write_run_report(self.run, model, dataset, check.to_dict(), self.recipe, metrics, outcomes, baselines, history)
@@ -280,7 +288,7 @@ class Finetuning:
         if found["low"] is not None:  # without resamples there is no interval
             value += f" ({found['low']:.3f}–{found['high']:.3f})"
         self.console.print(f"\n{split} {headline} [bold]{value}[/]   {seconds:.0f} s in all")
-        if warning := warning_of(metrics["explanations"]):
+        for warning in warnings_of(metrics):
             self.console.print(f"[yellow]{warning}[/]")
         self.console.print(
             f"open    {self.run.report}\n"

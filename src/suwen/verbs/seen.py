@@ -17,8 +17,9 @@ RUN = "run:"
 
 
 def bases_of(recipe: Recipe) -> list[Run]:
-    """The Runs that this one has learned from: the one that it starts from."""
-    return [Run(recipe.encoder.name.removeprefix(RUN))] if recipe.encoder.name.startswith(RUN) else []
+    """The Runs that this one learns from: the one that it starts from, and its teacher."""
+    first = recipe.encoder.name.removeprefix(RUN) if recipe.encoder.name.startswith(RUN) else None
+    return [Run(path) for path in (first, recipe.teacher.run) if path is not None]
 
 
 def digests_of(dataset: Dataset, rows: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from suwen.engines.timing import BATCHES, Latency, measure
 from suwen.evaluation.summarise import summarise
 from suwen.verbs.judge import outcome_of, rows_to_judge
 from suwen.verbs.seen import seen_before
+from suwen.verbs.teacher import count_parameters
 
 SECONDS = 4.0
 """About how long all variants are timed at each batch size."""
@@ -150,7 +151,7 @@ class _Entrant:
         return Variant(
             run=self.run.path,
             engine=name,
-            parameters=sum(each.numel() for part in self.model.parts().values() for each in part.parameters()),
+            parameters=count_parameters(self.model),
             n=len(self.rows),
             figures=self._figures(self.engines[name, threads[max(BATCHES)]]),
             size=sum(each.nbytes for each in weights)
