@@ -31,6 +31,11 @@ BENCHMARKS = {
         "benchmarks.explanation:explanation",
         "explanations: batched against one by one, and lesions hit on simulated films",
     ),
+    "inference": ("benchmarks.inference:inference", "ResNet-18 answering: torch against each engine, at 28 and 224 px"),
+    "distillation": (
+        "benchmarks.distillation:distillation",
+        "PneumoniaMNIST: a small student of a ResNet-18, with its teacher and without",
+    ),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""

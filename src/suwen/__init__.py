@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from suwen.core.model import Model as Model
     from suwen.core.run import load as load
     from suwen.verbs.demo import demo as demo
+    from suwen.verbs.distill import distill as distill
     from suwen.verbs.evaluate import evaluate as evaluate
     from suwen.verbs.explain import explain as explain
     from suwen.verbs.export import export as export
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from suwen.verbs.pretrain import pretrain as pretrain
     from suwen.verbs.query import query as query
     from suwen.verbs.simulate import simulate as simulate
+    from suwen.verbs.variants import variants as variants
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,7 @@ def test_each_explains_its_options(name: str, capsys: pytest.CaptureFixture[str]
     assert (_load(BENCHMARKS[name][0]).__doc__ or "?").split()[0] in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["quality", "keras", "active"])
+@pytest.mark.parametrize("name", ["quality", "keras", "active", "distillation"])
 def test_absent_data_is_refused_with_where_to_get_it(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([name, "--data", "nowhere/pneumoniamnist.npz"])

@@ -86,3 +86,27 @@ def test_temperature_says_which_way_the_model_erred(pages: Any) -> None:
     said = {kind: " ".join(_section(page, "calibration").sentences) for kind, (_, page) in pages.items()}
     assert "too sure of itself" in said["binary"] and "not sure enough" in said["classes"]
     assert "temperature" not in said["labels"]
+
+
+def test_a_student_is_set_beside_its_teacher(make_content: Any) -> None:
+    content = make_content("binary")
+    figures = {"auroc": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    content.metrics["teacher"] = {
+        "model": "large@1",
+        "temperature": 4.0,
+        "alpha": 0.9,
+        "n": 10,
+        "subjects": 9,
+        "student": figures,
+        "teacher": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}},
+        "change": {"auroc": {"value": -0.1, "low": -0.2, "high": 0.0}},
+        "parameters": {"student": 1000, "teacher": 5000},
+        "latency": {"1": {"student": 0.001, "teacher": 0.004}},
+    }
+    section = _section(page_of(content, ENGLISH), "teacher")
+    assert "large@1" in section.sentences[0] and "90%" in section.sentences[0]
+    (table,) = section.tables
+    auroc, parameters, one = table.rows
+    assert auroc[1].worse and auroc[3].text == "−0.100"
+    assert [cell.text for cell in parameters[1:]] == ["1,000", "5,000", "5.0×"]
+    assert [cell.text for cell in one[1:]] == ["1.00", "4.00", "4.0×"]

@@ -16,7 +16,10 @@ def predict(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Answer unreadable files with an abstention.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda …")] = "cpu",
     engine: Annotated[
-        str, typer.Option(help="auto: the fastest that suwen export left; torch, frozen, compiled, onnx, openvino.")
+        str,
+        typer.Option(
+            help="auto: the fastest that suwen export left; torch, frozen, compiled, onnx, onnx-int8, openvino."
+        ),
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     csv: Annotated[str | None, typer.Option(help="Write a CSV file.")] = None,

@@ -71,3 +71,7 @@ class RunError(SuwenError):
 
 class TrainingError(SuwenError):
     """Training cannot go on (NaN loss, collapse, …)."""
+
+
+class NotKept(SuwenError):
+    """An export was made and is not good enough to be used. The one before it stays."""

@@ -165,6 +165,16 @@ class UnlabelledSettings(Settings):
     )
 
 
+class TeacherSettings(Settings):
+    """Another Run whose answers are learned too (knowledge distillation: suwen.learn.distil)."""
+
+    run: str | None = Field(default=None, description="folder of the teacher's Run; None learns from labels alone")
+    temperature: float = Field(default=4.0, gt=0, description="T: both soften their answers by it")
+    alpha: float = Field(
+        default=0.9, ge=0, le=1, description="share of the teacher in the loss; the labels have the rest"
+    )
+
+
 class EvaluationSettings(Settings):
     """How the result is judged."""
 
@@ -211,6 +221,7 @@ class Recipe(Settings):
     training: TrainingSettings = TrainingSettings()
     first: FirstSettings = FirstSettings()
     unlabelled: UnlabelledSettings = UnlabelledSettings()
+    teacher: TeacherSettings = TeacherSettings()
     augment: dict[str, dict[str, Any]] | None = Field(
         default=None,
         description="the random transforms that are allowed, with their settings; None: the task's own; {}: none",

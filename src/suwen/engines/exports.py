@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,8 +14,12 @@ from typing import Any
 from suwen.core.errors import RunError
 from suwen.core.files import write_json
 from suwen.core.run import Run, digest_of
+from suwen.engines.table import ENGINES
 
 FORMAT = 1
+
+TIMING = "timing.json"
+"""Beside the records: how fast each engine was on this machine."""
 
 
 class Exports:
@@ -28,8 +33,8 @@ class Exports:
         self.run, self.folder = run, run.engines
 
     def names(self) -> list[str]:
-        """Of the exports that are there, stale or not."""
-        return sorted(path.stem for path in self.folder.glob("*.json") if "file" in read_json(path))
+        """Of the exports that are there, stale, damaged or not."""
+        return sorted(path.stem for path in self.folder.glob("*.json") if path.name != TIMING)
 
     def record(self, name: str) -> dict[str, Any]:
         """What was written about an export.
@@ -37,12 +42,20 @@ class Exports:
         Raises:
             RunError: it is not there, damaged, or made from other weights than the Run has now.
         """
-        again = f"suwen export {self.run.path} --to {name.partition('-')[0]}"
+        again = f"suwen export {self.run.path} {ENGINES[name].option if name in ENGINES else '--to onnx'}"
         path = self.folder / f"{name}.json"
-        record = read_json(path)
-        if "file" not in record:
+        if not path.is_file():
             there = ", ".join(self.names()) or "none"
             raise RunError(f"{self.run.path} has no export {name!r}", why=f"exports that are there: {there}", fix=again)
+        record = read_json(path, fix=again)
+        if missing := [key for key in ("file", "files", "source") if not record.get(key)]:
+            raise RunError(f"{path} lacks {', '.join(missing)}", why="it is truncated or edited", fix=again)
+        if record.get("format") not in range(1, FORMAT + 1):
+            raise RunError(
+                f"{path} has format {record.get('format')!r}; this suwen reads up to {FORMAT}",
+                why="it was written by another version",
+                fix=f"pip install --upgrade suwen; or {again}",
+            )
         if record["source"] != self.run.source_digest():
             raise RunError(
                 f"{path} was made from other weights or settings than {self.run.path} has now",
@@ -91,29 +104,31 @@ class Exports:
             **facts,
         }
         write_json(self.folder / f"{name}.json", record)
-        self._tidy()
+        self._tidy(name, kept)
         return record
 
     def size(self, name: str) -> int:
         """Bytes of an export's files."""
-        return sum((self.folder / file).stat().st_size for file in read_json(self.folder / f"{name}.json")["files"])
+        return sum((self.folder / file).stat().st_size for file in self.record(name)["files"])
 
-    def _tidy(self) -> None:
-        """Drop the files that no record names: of earlier exports, and of interrupted ones."""
-        named = {file for path in self.folder.glob("*.json") for file in read_json(path).get("files", {})}
+    def _tidy(self, name: str, kept: dict[str, str]) -> None:
+        """Drop what was made under this name and is no longer named: earlier exports, and interrupted ones."""
+        ours = re.compile(rf"{re.escape(name)}-[0-9a-f]{{12}}\.\w+")
         for path in self.folder.iterdir():
-            if path.is_file() and path.suffix != ".json" and path.name not in named:
+            if ours.fullmatch(path.name) and path.name not in kept:
                 path.unlink()
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, empty where there is none."""
-    if not path.is_file():
-        return {}
+def read_json(path: Path, *, fix: str) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        RunError: it is not one.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RunError(
-            f"{path} is not JSON ({error})", why="it is truncated or edited", fix=f"delete {path.parent}, export again"
-        ) from error
-    return content if isinstance(content, dict) else {}
+        raise RunError(f"{path} is not JSON ({error})", why="it is truncated or edited", fix=fix) from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} holds a {type(content).__name__}, no record", why="it was edited", fix=fix)
+    return content

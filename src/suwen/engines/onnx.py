@@ -49,8 +49,8 @@ class OnnxEngine:
         except tuple(getattr(refusals, kind) for kind in REFUSALS) as error:
             raise RecipeError(
                 f"onnxruntime {runtime.__version__} cannot run {file.name}",
-                why=" ".join(str(error).split())[:300],
-                fix=f"--opset {OPSET}, or pip install --upgrade onnxruntime",
+                why=" ".join(str(error).split())[-300:],  # it begins with places in its source
+                fix=f"suwen export RUN --opset {OPSET}, or pip install --upgrade onnxruntime",
             ) from error
 
     def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +76,7 @@ def write_onnx(network: nn.Module, inputs: Tensor, file: Path, *, opset: int, me
     for module in ("onnx", "onnxscript"):
         need("export to ONNX", "onnx", module)
     _check_opset(opset)
-    with torch.no_grad(), _quiet() as said:
+    with torch.no_grad(), quiet() as said:
         try:
             program: Any = torch.onnx.export(
                 network,
@@ -115,8 +115,8 @@ def _check_opset(opset: int) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[io.StringIO]:
-    """The exporter speaks of its own affairs; what it says is kept for the message if it fails."""
+def quiet() -> Iterator[io.StringIO]:
+    """Exporter and quantiser speak of their own affairs; what they say is kept for the message if they fail."""
     said = io.StringIO()
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from suwen.core.errors import RecipeError
 from suwen.engines.extras import need
 
 
@@ -20,6 +21,7 @@ class OpenVinoEngine:
 
     Raises:
         ExtraMissing: openvino is not installed.
+        RecipeError: this openvino cannot run the file.
     """
 
     name = "openvino"
@@ -33,7 +35,14 @@ class OpenVinoEngine:
             # without this, processors that have bfloat16 would answer in it
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        compiled = openvino.Core().compile_model(str(file), "CPU", settings)
+        try:
+            compiled = openvino.Core().compile_model(str(file), "CPU", settings)
+        except RuntimeError as error:
+            raise RecipeError(
+                f"openvino {openvino.__version__} cannot run {file.name}",
+                why=" ".join(str(error).split())[:300],
+                fix="pip install --upgrade openvino, or suwen export RUN --to openvino again",
+            ) from error
         self.request: Any = compiled.create_infer_request()
 
     def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,19 +23,23 @@ class Kind:
         make: Model, threads → Engine, for those that need no file; else None.
         open: file, threads → Engine, for those that do.
         needs: the extra and its module that run it, None for torch's own.
+        option: of ``suwen export``, which makes its file.
         automatic: ``--engine auto`` may choose it. Not those that take long to start.
+        exact: its answers are torch's, but for rounding.
     """
 
     summary: str
     make: Callable[[Model, int], Engine] | None = None
     open: Callable[[Path, int], Engine] | None = None
     needs: tuple[str, str] | None = None
+    option: str = ""
     automatic: bool = True
+    exact: bool = True
 
 
-def _later(module: str, name: str) -> Callable[..., Any]:
+def _later(module: str, thing: str, **settings: Any) -> Callable[..., Any]:
     """A function that is imported when it is called."""
-    return lambda *arguments: load_object(f"suwen.engines.{module}:{name}")(*arguments)
+    return lambda *arguments: load_object(f"suwen.engines.{module}:{thing}")(*arguments, **settings)
 
 
 ONNX = ("onnx", "onnxruntime")
@@ -44,8 +48,20 @@ ENGINES: dict[str, Kind] = {
     "torch": Kind(summary="the Model as it is", make=_later("eager", "plain")),
     "frozen": Kind(summary="batch norms folded into convolutions, channels-last", make=_later("eager", "frozen")),
     "compiled": Kind(summary="frozen, then torch.compile", make=_later("eager", "compiled"), automatic=False),
-    "onnx": Kind(summary="ONNX Runtime", open=_later("onnx", "OnnxEngine"), needs=ONNX),
-    "openvino": Kind(summary="OpenVINO", open=_later("openvino", "OpenVinoEngine"), needs=("openvino", "openvino")),
+    "onnx": Kind(summary="ONNX Runtime", open=_later("onnx", "OnnxEngine"), needs=ONNX, option="--to onnx"),
+    "onnx-int8": Kind(
+        summary="ONNX Runtime on 8-bit weights and activations",
+        open=_later("onnx", "OnnxEngine", name="onnx-int8"),
+        needs=ONNX,
+        option="--int8 static",
+        exact=False,
+    ),
+    "openvino": Kind(
+        summary="OpenVINO",
+        open=_later("openvino", "OpenVinoEngine"),
+        needs=("openvino", "openvino"),
+        option="--to openvino",
+    ),
 }
 
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from suwen.core.engine import Engine
+from suwen.core.model import Model
+from suwen.engines.network import probes
+
+Key = TypeVar("Key", bound=Hashable)
 
 BATCHES = (1, 64)
 """Inputs a call: one film at a time, and a folder."""
 
 ROUNDS, LEAST = 60, 3
-"""Most and least calls of each engine that are timed."""
+"""Most and least rounds that are timed."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +40,38 @@ class Latency:
         return asdict(self)
 
 
-def measure(engines: Mapping[str, Engine], inputs: Tensor, *, seconds: float) -> dict[str, Latency]:
-    """The latency of each engine on the same inputs.
+def measure(calls: Mapping[Key, Callable[[], object]], *, seconds: float) -> dict[Key, Latency]:
+    """The latency of each call.
 
-    After one call that is not counted they take turns, so that whatever else the machine does falls on all of them;
+    After one round that is not counted they take turns, so that whatever else the machine does falls on all of them;
     it goes on for about `seconds` in all, for at least three rounds.
     """
-    taken: dict[str, list[float]] = {name: [] for name in engines}
-    for engine in engines.values():
-        engine(inputs)
+    taken: dict[Key, list[float]] = {key: [] for key in calls}
+    for call in calls.values():
+        call()
     began = time.perf_counter()
     for number in range(ROUNDS):
         if number >= LEAST and time.perf_counter() - began > seconds:
             break
-        for name, engine in engines.items():
+        for key, call in calls.items():
             start = time.perf_counter()
-            engine(inputs)
-            taken[name].append(time.perf_counter() - start)
-    return {name: Latency(float(np.median(values)), float(np.quantile(values, 0.95))) for name, values in taken.items()}
+            call()
+            taken[key].append(time.perf_counter() - start)
+    return {key: Latency(float(np.median(values)), float(np.quantile(values, 0.95))) for key, values in taken.items()}
+
+
+def measure_batches(engines: Mapping[Key, Engine], model: Model, *, seconds: float) -> dict[int, dict[Key, Latency]]:
+    """Batch size → the latency of each engine on the same made-up inputs of `model`."""
+    found = {}
+    for size in BATCHES:
+        inputs = probes(model, size)
+        found[size] = measure({key: partial(engine, inputs) for key, engine in engines.items()}, seconds=seconds)
+    return found
+
+
+def thread_counts() -> list[int]:
+    """What is tried: one thread, and all cores."""
+    return sorted({1, cores()})
 
 
 def cores() -> int:

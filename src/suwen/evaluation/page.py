@@ -38,6 +38,7 @@ from suwen.evaluation.tables import (
     provenance_table,
     subgroup_metrics,
     subgroup_table,
+    teacher_table,
     training_table,
 )
 from suwen.evaluation.verdict import Comparison, compare, number, verdict, what_got_worse
@@ -114,6 +115,7 @@ def page_of(content: ReportContent, words: Words) -> Page:
             _decision(content, words),
             _subgroups(content, words),
             _first_site(content, words),
+            _beside_teacher(content, words),
         ]
     found += [
         _examples(content, words),
@@ -304,6 +306,21 @@ def _first_site(content: ReportContent, words: Words) -> Section | None:
     )
     refused = words["first_refused"].format(**{when: f"{share:.0%}" for when, share in first["refused"].items()})
     return Section("first", words["first_site"], [sentence, refused], tables=[first_site_table(first, words)])
+
+
+def _beside_teacher(content: ReportContent, words: Words) -> Section | None:
+    found: Mapping[str, Any] = content.metrics.get("teacher", {})
+    if not found:
+        return None
+    sentence = words["teacher_text"].format(
+        model=found["model"],
+        temperature=number(found["temperature"], words),
+        share=f"{found['alpha']:.0%}",
+        n=found["n"],
+        unit=content.unit,
+        subjects=found["subjects"],
+    )
+    return Section("teacher", words["beside_teacher"], [sentence], tables=[teacher_table(found, words)])
 
 
 def _examples(content: ReportContent, words: Words) -> Section | None:

@@ -164,6 +164,31 @@ def first_site_table(first: Mapping[str, Any], words: Words) -> Table:
     return Table(words["first_caption"], [words["metric"], words["before"], words["after"], words["difference"]], rows)
 
 
+def teacher_table(found: Mapping[str, Any], words: Words) -> Table:
+    """Figures of student and teacher with their paired difference; parameters and seconds with their ratio."""
+    rows = [
+        [
+            Cell(metric_title(name, words)),
+            figure_cell(mine, words, worse=is_worse(name, mine["value"], found["teacher"][name]["value"])),
+            figure_cell(found["teacher"][name], words),
+            figure_cell(found["change"][name], words),
+        ]
+        for name, mine in found["student"].items()
+    ]
+    rows.append(_ratio_row(words["parameters"], found["parameters"], "{:,.0f}", words))
+    for size, seconds in found["latency"].items():
+        title = words["milliseconds"].format(size=size)
+        rows.append(_ratio_row(title, {who: 1000 * value for who, value in seconds.items()}, "{:.2f}", words))
+    columns = [words["metric"], words["student"], words["teacher"], words["difference_or_ratio"]]
+    return Table(words["teacher_caption"], columns, rows)
+
+
+def _ratio_row(title: str, values: Mapping[str, float], form: str, words: Words) -> list[Cell]:
+    times = values["teacher"] / values["student"] if values["student"] else 0.0
+    ratio = words["times"].format(times=f"{times:.1f}")
+    return [Cell(title), Cell(form.format(values["student"])), Cell(form.format(values["teacher"])), Cell(ratio)]
+
+
 def explanation_table(found: Mapping[str, Any], words: Words) -> Table:
     """Faithfulness of each method, best first, over that of the best kind of random map."""
     best_first = sorted(found["methods"].items(), key=lambda row: -row[1]["gain"]["value"])

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
-from suwen.core.dataset import Dataset
-from suwen.core.errors import DataError
 from suwen.core.files import write_json
 from suwen.core.model import Model
 from suwen.core.registry import READERS
@@ -18,7 +15,7 @@ from suwen.core.run import Run, load
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.report import Example, ReportContent, write_report
 from suwen.evaluation.summarise import summarise
-from suwen.verbs.judge import judge
+from suwen.verbs.judge import judge, rows_to_judge
 from suwen.verbs.reporting import examples, hospital_of, unscaled
 from suwen.verbs.seen import seen_before
 from suwen.verbs.work import counts_of, versions
@@ -64,8 +61,8 @@ def evaluate(
     dataset = reader.build(
         samples, model.preprocess, seed=seed, labels=model.head.labels, fractions=None, skip_bad=skip_bad
     )
-    rows = _rows(dataset, split)
-    leaks = seen_before(None if isinstance(run, Model) else Run(run), dataset, rows, allow_leak=allow_leak)
+    rows = rows_to_judge(dataset, split)
+    leaks = seen_before([] if isinstance(run, Model) else [Run(run)], dataset, rows, allow_leak=allow_leak)
     outcome = judge(model, dataset, rows)
     figures = summarise(
         outcome,
@@ -116,16 +113,6 @@ def _content(
         temperature=model.calibration.temperature,
         uncalibrated=unscaled(next(iter(outcomes.values())), model.calibration.temperature),
     )
-
-
-def _rows(dataset: Dataset, split: str | None) -> np.ndarray:
-    wanted = dataset.where(split or "test")
-    if len(wanted):
-        return wanted
-    if split is not None:
-        raise DataError(f"no samples in the split {split!r}", why="nothing to judge", fix="leave out --split")
-    targets = np.asarray(dataset.targets)
-    return np.flatnonzero(targets >= 0) if targets.ndim == 1 else np.arange(len(dataset))
 
 
 def _say(console: Console, metrics: dict[str, Any], split: str, out: str | Path | None) -> None:

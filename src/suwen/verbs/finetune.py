@@ -23,13 +23,14 @@ from suwen.evaluation.summarise import summarise
 from suwen.evaluation.threshold import choose_threshold
 from suwen.learn.adaptation import adaptation_of
 from suwen.learn.train import Trained, train
-from suwen.verbs.explaining import compare_explanations, in_short, warning_of
+from suwen.verbs.explaining import compare_explanations, in_short
 from suwen.verbs.first import First, first_of, keeping_task, write_fisher
 from suwen.verbs.folder import claim, clear, refuse_finished
 from suwen.verbs.judge import calibrate, judge, judge_baselines, score_by
-from suwen.verbs.reporting import write_run_report
-from suwen.verbs.seen import base_run, seen_before, write_seen
+from suwen.verbs.reporting import warnings_of, write_run_report
+from suwen.verbs.seen import bases_of, seen_before, write_seen
 from suwen.verbs.sources import build_dataset, same_held_out, split_seed
+from suwen.verbs.teacher import taught_task, teacher_of
 from suwen.verbs.unlabelled import Unlabelled, read_unlabelled, refuse_unlabelled
 from suwen.verbs.work import card_of, counts_of, make_logs, versions
 
@@ -199,8 +200,10 @@ class Finetuning:
         """Read, check, train, calibrate, save, judge, report."""
         began = time.monotonic()
         task: Task = TASKS[self.recipe.task]
-        first = first_of(self.recipe)
+        first, teacher = first_of(self.recipe), teacher_of(self.recipe)
         dataset, check = self.read(task, first)
+        if teacher is not None:
+            teacher.refuse_others(dataset)
         pool = self.read_beside(task, dataset, check, first)
         self.recipe = self.recipe.completed(
             inputs=dataset.preprocess.model_dump(),
@@ -212,7 +215,7 @@ class Finetuning:
             f"[bold]{self.recipe.encoder.name}[/], {self.recipe.training.epochs} epochs → {self.run.path}"
         )
         trained = train(
-            keeping_task(task, first, tuple(dataset.labels)),
+            taught_task(keeping_task(task, first, tuple(dataset.labels)), teacher),
             dataset,
             self.recipe,
             score=score_by(task, dataset),
@@ -226,8 +229,10 @@ class Finetuning:
         model.card = card_of(model, dataset, self.recipe, self.console) | {"explanations": in_short(explanations)}
         beside = {} if pool is None else {"unlabelled": pool.to_json(trained.progress.history)}
         model.card["data"] |= beside
+        if teacher is not None:
+            model.card = teacher.signed(model.card)
         self.run.save(model)
-        write_seen(self.run, dataset, base_run(self.recipe), None if pool is None else pool.dataset)
+        write_seen(self.run, dataset, bases_of(self.recipe), None if pool is None else pool.dataset)
         write_fisher(self.run, model, dataset, self.recipe)
         outcomes = {
             split: judge(model, dataset, dataset.where(split)) for split in ("val", "test") if len(dataset.where(split))
@@ -240,6 +245,9 @@ class Finetuning:
             checked["tables"].append(pool.table())
         if first is not None and self.recipe.first.data is not None:
             metrics["first"] = first.before_and_after(model, self.recipe.evaluation.resamples)
+        if teacher is not None and outcomes:
+            split = "test" if "test" in outcomes else "val"
+            metrics["teacher"] = teacher.beside(model, outcomes[split], dataset, split)
         write_json(self.run.metrics, metrics)
         history = trained.progress.history
         write_run_report(self.run, model, dataset, checked, self.recipe, metrics, outcomes, baselines, history)
@@ -258,7 +266,7 @@ class Finetuning:
         rehearsed = first.rehearsed() if first is not None and self.recipe.first.keep == "rehearsal" else []
         dataset = build_dataset(reader, samples, preprocess, self.recipe, rehearsed)
         check = reader.check(dataset, allow_leak=data.allow_leak)
-        check.leaks += seen_before(base_run(self.recipe), dataset, dataset.where("test"), allow_leak=data.allow_leak)
+        check.leaks += seen_before(bases_of(self.recipe), dataset, dataset.where("test"), allow_leak=data.allow_leak)
         if self.extends is not None:
             same_held_out(self.extends, dataset)
         if first is not None and self.recipe.first.data is not None:
@@ -320,7 +328,7 @@ class Finetuning:
         if found["low"] is not None:  # without resamples there is no interval
             value += f" ({found['low']:.3f}–{found['high']:.3f})"
         self.console.print(f"\n{split} {headline} [bold]{value}[/]   {seconds:.0f} s in all")
-        if warning := warning_of(metrics["explanations"]):
+        for warning in warnings_of(metrics):
             self.console.print(f"[yellow]{warning}[/]")
         self.console.print(
             f"open    {self.run.report}\n"

@@ -10,6 +10,7 @@ import torch
 
 from suwen.core.calibration import Calibration
 from suwen.core.dataset import Dataset
+from suwen.core.errors import DataError
 from suwen.core.model import Model
 from suwen.core.recipe import EvaluationSettings
 from suwen.core.task import Task
@@ -79,6 +80,21 @@ def calibrate(model: Model, dataset: Dataset, rows: np.ndarray, settings: Evalua
 def judge(model: Model, dataset: Dataset, rows: np.ndarray) -> Outcome:
     """The model's answers on some rows."""
     return outcome_of(model, dataset, rows, model.infer(dataset, rows)[0])
+
+
+def rows_to_judge(dataset: Dataset, split: str | None) -> np.ndarray:
+    """Row numbers of a split; unless one is named of ``test`` if there is one, else of all that is labelled.
+
+    Raises:
+        DataError: there are none.
+    """
+    wanted = dataset.where(split or "test")
+    if len(wanted):
+        return wanted
+    if split is not None:
+        raise DataError(f"no samples in the split {split!r}", why="nothing to judge", fix="leave out --split")
+    targets = np.asarray(dataset.targets)
+    return np.flatnonzero(targets >= 0) if targets.ndim == 1 else np.arange(len(dataset))
 
 
 def judge_baselines(task: Task, dataset: Dataset, outcomes: dict[str, Outcome]) -> dict[str, dict[str, Outcome]]:

@@ -33,9 +33,9 @@ def predict(
         inputs: files, folders, globs, ``.npz`` sets, manifests, or pixel arrays ``(H, W)`` or ``(H, W, C)``.
         skip_bad: an unreadable file becomes a Prediction that abstains and says why, instead of an error.
         device: ``"cpu"``, ``"cuda"`` …
-        engine: what runs the network: ``"auto"`` is the fastest of those that ``suwen export`` left in the Run and that
-            answer as torch does; or ``"torch"``, ``"frozen"``, ``"compiled"``, ``"onnx"``, ``"openvino"``. Each
-            Prediction says which it was. A Model in memory keeps the one it has unless another is named.
+        engine: what runs the network: ``"auto"`` is the fastest of those that ``suwen export`` kept in the Run; or
+            ``"torch"``, ``"frozen"``, ``"compiled"``, ``"onnx"``, ``"onnx-int8"``, ``"openvino"``. Each Prediction
+            says which it was. A Model in memory keeps the one it has unless another is named.
 
     Raises:
         FileUnreadable: an input cannot be decoded and `skip_bad` is off.

@@ -26,7 +26,7 @@ from suwen.verbs.folder import claim, clear, refuse_finished
 from suwen.verbs.judge import judge_baselines
 from suwen.verbs.probing import Probing
 from suwen.verbs.reporting import write_run_report
-from suwen.verbs.seen import base_run, write_seen
+from suwen.verbs.seen import bases_of, write_seen
 from suwen.verbs.work import card_of, make_logs, prepare, versions
 
 
@@ -92,6 +92,7 @@ def pretrain(
     if not settings.data.source:
         raise RecipeError("no data", why="nothing to learn from", fix="suwen pretrain OBJECTIVE DATA --out RUN")
     _is_objective(TASKS[settings.task])
+    _has_no_teacher(settings)
     run = Run(out or Path("runs") / settings.task)
     refuse_finished(run, overwrite)
     return Pretraining(settings, run, Console(quiet=quiet, highlight=False), tuple(log), overwrite).run_it()
@@ -131,7 +132,7 @@ class Pretraining:
         model = trained.model
         model.card = card_of(model, dataset, self.recipe, self.console)
         self.run.save(model)
-        write_seen(self.run, dataset, base_run(self.recipe))
+        write_seen(self.run, dataset, bases_of(self.recipe))
         self.report(model, dataset, check, trained, probing, before)
         clear(self.run.checkpoints)
         self._say(probing, trained, time.monotonic() - began)
@@ -220,6 +221,15 @@ def _is_objective(task: Task) -> None:
             f"{task.name} learns from labels",
             why=f"pretraining goes without; its objectives here are {', '.join(objectives)}",
             fix=f"suwen finetune {task.name} DATA",
+        )
+
+
+def _has_no_teacher(recipe: Recipe) -> None:
+    if recipe.teacher.run is not None:
+        raise RecipeError(
+            f"teacher.run = {recipe.teacher.run} with the objective {recipe.task}",
+            why="a teacher's answers are learned beside labels, and an objective has no labels",
+            fix=f"suwen distill {recipe.teacher.run} --encoder run:BASE   after pretraining BASE",
         )
 
 

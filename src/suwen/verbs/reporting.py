@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def write_run_report(
         recipe_yaml=recipe.to_yaml(),
         versions=metrics["versions"],
         examples=examples(model, dataset, dataset.where(split), outcomes[split]) if outcomes else [],
-        notes=[*notes_of(model, recipe), *filter(None, [warning_of(metrics.get("explanations", {}))])],
+        notes=[*notes_of(model, recipe), *warnings_of(metrics)],
         simulated=hospital_of(recipe.data.source) is not None,
         best_possible=_best_possible(recipe.data.source, outcomes.get(split)),
         headline=model.task.metric,
@@ -59,6 +60,12 @@ def write_run_report(
         uncalibrated=unscaled(outcomes[split], model.calibration.temperature) if outcomes else None,
     )
     write_report(run.report, content)
+
+
+def warnings_of(metrics: Mapping[str, Any]) -> list[str]:
+    """What a fine-tuning says against itself."""
+    said = (warning_of(metrics.get("explanations", {})), metrics.get("teacher", {}).get("warning"))
+    return [each for each in said if each]
 
 
 def unscaled(outcome: Outcome, temperature: float) -> Outcome:

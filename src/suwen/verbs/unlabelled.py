@@ -81,6 +81,12 @@ def refuse_unlabelled(task: Task, recipe: Recipe) -> None:
             "--adapt full, or --adapt lora",
         ),
         (
+            recipe.teacher.run is not None,
+            f"teacher.run = {recipe.teacher.run}",
+            "both are terms of the loss, and nobody has measured how to weigh three of them",
+            "drop one of them",
+        ),
+        (
             keep is not None and KEEP[keep].penalty is not None,
             f"--keep {keep}",
             "both are terms of the loss, and nobody has measured how to weigh three of them",
