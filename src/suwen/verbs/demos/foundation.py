@@ -38,9 +38,9 @@ TEST, SHARE_HELD = 0.2, 0.25
 LABELLED, UNLABELLED = "few.csv", "unlabelled.csv"
 """Manifests that the demo writes beside that of the hospital."""
 
-OBJECTIVE = "image-contrastive"
+OBJECTIVE = "image-foreign-patches"
 
-PRETRAINING = ("inputs.size=64", "training.epochs=20")
+PRETRAINING = ("inputs.size=64", "training.epochs=25")
 
 ADAPTING = ("inputs.size=64",)
 """Settings of the demo, chosen for two cores and a few minutes; the same for every arm."""

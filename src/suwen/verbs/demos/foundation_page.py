@@ -168,8 +168,9 @@ def _arms(found: Found) -> Section:
 
 def _pretraining(found: Found) -> Section:
     sentences = [
-        f"{found.counts['pretraining']} films of other patients than those tested, without any label. Two views of a "
-        "film, cropped, turned and exposed differently, are to have like features, and unlike those of other films.",
+        f"{found.counts['pretraining']} films of other patients than those tested, without any label. Into each, soft "
+        "ellipses of another patient's film are blended, and the features must tell where and how much (foreign patch "
+        "interpolation): as a lesion does, they lie where they do not belong.",
         "The effective rank says how many directions the features use: near 1 they have collapsed, and training stops.",
     ]
     drawn = training_figure(found.history, WORDS)
