@@ -15,6 +15,7 @@ import typer
 
 from benchmarks.images import PNEUMONIA, find_pneumonia, read_npz
 from benchmarks.results import RESULTS, Result, Stopwatch, Verdict
+from suwen.core.model import Model
 from suwen.core.recipe import Recipe, make_recipe
 from suwen.core.registry import TASKS
 from suwen.core.run import Run
@@ -138,33 +139,29 @@ def _seed(dataset: Dataset, seed: int, on: str, quick: bool) -> Iterator[tuple[s
     labelled = np.sort(np.random.default_rng(derive(seed, 0)).choice(pool, min(LABELS, len(pool) // 2), replace=False))
     rest, judged = np.setdiff1d(pool, labelled)[: 3 * LABELS if quick else None], dataset.where(on)
     few, unlabelled = only(dataset, labelled), only(dataset, rest)
-    encoder = QUICK if quick else ENCODER
+    encoder, steps = (QUICK, 8) if quick else (ENCODER, PRETRAINING)
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
-        base = Run(Path(folder) / "base")
+        base, began = Run(Path(folder) / "base"), time.monotonic()
         start = {"task": "image-contrastive", "seed": seed, "encoder": encoder}
-        recipe = _recipe(start, CONTRASTIVE, steps=8 if quick else PRETRAINING, rows=len(rest))
-        base.save(train(TASKS[recipe.task], unlabelled, recipe).model)
+        base.save(_train(unlabelled, None, steps, start, CONTRASTIVE))
         yield "(pretraining)", {"seconds": time.monotonic() - began}
         for name, arm in ARMS.items():
             began = time.monotonic()
             first = {"name": f"run:{base.path}"} if arm.pretrained else encoder
             start = {"task": "image-classification", "seed": seed, "encoder": first}
-            beside = unlabelled if arm.unlabelled else None
-            recipe = _recipe(
-                start,
-                SETTINGS,
-                arm.settings,
-                steps=8 if quick else arm.steps,
-                rows=len(labelled),
-                unlabelled=len(rest) if arm.unlabelled else 0,
-            )
-            model = train(TASKS[recipe.task], few, recipe, unlabelled=beside).model
+            beside, steps = unlabelled if arm.unlabelled else None, 8 if quick else arm.steps
+            model = _train(few, beside, steps, start, SETTINGS, arm.settings)
             yield name, _figures(judge(model, dataset, judged)) | {"seconds": time.monotonic() - began}
     began = time.monotonic()
     pixels = [dataset.take(rows).reshape(len(rows), -1).astype(np.float32) for rows in (labelled, judged)]
     said = linear_probe(pixels[0], dataset.targets[labelled], pixels[1], len(dataset.labels))
     yield PIXELS, _figures(outcome_from(dataset, judged, said)) | {"seconds": time.monotonic() - began}
+
+
+def _train(dataset: Dataset, unlabelled: Dataset | None, steps: int, *layers: dict[str, Any]) -> Model:
+    rows, beside = len(dataset.where("train")), 0 if unlabelled is None else len(unlabelled.where("train"))
+    recipe = recipe_of(*layers, steps=steps, rows=rows, unlabelled=beside)
+    return train(TASKS[recipe.task], dataset, recipe, unlabelled=unlabelled).model
 
 
 def only(dataset: Dataset, rows: np.ndarray) -> Dataset:
@@ -174,7 +171,7 @@ def only(dataset: Dataset, rows: np.ndarray) -> Dataset:
     return replace(dataset, splits=splits)
 
 
-def _recipe(*layers: dict[str, Any], steps: int, rows: int, unlabelled: int = 0) -> Recipe:
+def recipe_of(*layers: dict[str, Any], steps: int, rows: int, unlabelled: int = 0) -> Recipe:
     """Epochs for about so many steps."""
     recipe = make_recipe(*layers, {"training": {"steps": steps}})
     return recipe.completed(inputs={}, rows=rows, unlabelled=unlabelled)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.few_labels import ARMS, JUDGED, LABELS, PIXELS, POINTS, SCRATCH, _recipe, few_labels, only, verdict
+from benchmarks.few_labels import ARMS, JUDGED, LABELS, PIXELS, POINTS, SCRATCH, few_labels, only, recipe_of, verdict
 from benchmarks.images import generate_npz, read_npz
 from benchmarks.results import read_result
 
@@ -32,7 +32,7 @@ def test_an_arm_learns_only_from_the_rows_it_is_given(tmp_path: Path, monkeypatc
 def test_steps_are_those_asked_for_whether_or_not_there_are_unlabelled_films() -> None:
     start = {"task": "image-classification", "training": {"batch_size": 32}}
     for unlabelled, per_epoch in ((0, 4), (4608, 48)):  # batches of 32 labelled, or of 96 unlabelled films
-        recipe = _recipe(start, steps=240, rows=LABELS, unlabelled=unlabelled)
+        recipe = recipe_of(start, steps=240, rows=LABELS, unlabelled=unlabelled)
         assert recipe.training.epochs * per_epoch == 240
 
 
