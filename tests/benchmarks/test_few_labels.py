@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.few_labels import ARMS, JUDGED, LABELS, PIXELS, POINTS, SCRATCH, few_labels, only, recipe_of, verdict
+from benchmarks.few_labels import ARMS, CONTROLS, JUDGED, LABELS, POINTS, SCRATCH, few_labels, only, recipe_of, verdict
 from benchmarks.images import generate_npz, read_npz
 from benchmarks.results import read_result
 
 
 def figures_of(**aurocs: float) -> dict[str, Any]:
-    return {name: [{"auroc": aurocs.get(name, 0.8)}] for name in (*ARMS, PIXELS)}
+    return {name: [{"auroc": aurocs.get(name, 0.8)}] for name in (*ARMS, *CONTROLS)}
 
 
 def test_the_gain_is_judged_by_the_arm_that_was_named_however_the_others_fare() -> None:
@@ -41,5 +41,5 @@ def test_a_quick_run_goes_all_the_way(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     few_labels(data=generate_npz(tmp_path / "films.npz", 400, 28), on="test", quick=True, results=tmp_path)
     written = read_result(tmp_path / "quick" / "few-labels.json")
-    assert [row[0] for row in written.rows] == ["(pretraining)", *ARMS, PIXELS]
+    assert [row[0] for row in written.rows] == ["(pretraining)", *ARMS, *CONTROLS]
     assert all(0 <= figures[0]["auroc"] <= 1 for name, figures in written.figures.items() if name in ARMS)
