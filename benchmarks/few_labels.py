@@ -5,16 +5,17 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
 
 from benchmarks.images import PNEUMONIA, find_pneumonia, read_npz
 from benchmarks.results import RESULTS, Result, Stopwatch, Verdict
+from suwen.core.model import Model
 from suwen.core.recipe import Recipe, make_recipe
 from suwen.core.registry import TASKS
 from suwen.core.run import Run
@@ -23,7 +24,7 @@ from suwen.evaluation.metrics import METRICS
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.probe import linear_probe
 from suwen.learn.randomness import derive
-from suwen.learn.train import train
+from suwen.learn.train import build_model, train
 from suwen.verbs.judge import judge, outcome_from
 
 LABELS = 100
@@ -72,25 +73,26 @@ class Arm:
 
 FROZEN = {"training": {"adapt": "head", "learning_rate": 1e-2, "average": None}}
 
-SCRATCH, JUDGED = "from scratch", "pretrained, pseudo-labels"
+SCRATCH, JUDGED = "from scratch", "pseudo-labels"
 """What is compared; named before any figure on test was seen."""
 
 ARMS: dict[str, Arm] = {
     SCRATCH: Arm(),
-    "pseudo-labels": Arm(steps=600, unlabelled=True),
+    JUDGED: Arm(steps=600, unlabelled=True),
     "pretrained, linear": Arm(pretrained=True, settings=FROZEN),
     "pretrained, fine-tuned": Arm(pretrained=True),
-    JUDGED: Arm(steps=600, pretrained=True, unlabelled=True),
-    "untrained encoder, linear": Arm(settings=FROZEN),
+    "pretrained, pseudo-labels": Arm(steps=600, pretrained=True, unlabelled=True),
 }
 
-PIXELS = "logistic regression on pixels"
+CONTROLS = UNTRAINED, PIXELS = "logistic regression on an untrained encoder", "logistic regression on pixels"
 
 
 def few_labels(
     data: Annotated[Path, typer.Option(help="pneumoniamnist.npz")] = PNEUMONIA,
     seeds: Annotated[int, typer.Option(help="Seeds 0, 1, … so many.", min=1)] = 3,
-    on: Annotated[str, typer.Option(help="test; or val, to choose settings by: that stays out of the table.")] = "test",
+    on: Annotated[
+        Literal["test", "val"], typer.Option(help="val: to choose settings by; stays out of the table.")
+    ] = "test",
     quick: Annotated[
         bool, typer.Option("--quick", help="One seed and a few steps of a tiny encoder; shows that it works.")
     ] = False,
@@ -138,33 +140,35 @@ def _seed(dataset: Dataset, seed: int, on: str, quick: bool) -> Iterator[tuple[s
     labelled = np.sort(np.random.default_rng(derive(seed, 0)).choice(pool, min(LABELS, len(pool) // 2), replace=False))
     rest, judged = np.setdiff1d(pool, labelled)[: 3 * LABELS if quick else None], dataset.where(on)
     few, unlabelled = only(dataset, labelled), only(dataset, rest)
-    encoder = QUICK if quick else ENCODER
+    encoder, steps = (QUICK, 8) if quick else (ENCODER, PRETRAINING)
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
-        base = Run(Path(folder) / "base")
+        base, began = Run(Path(folder) / "base"), time.monotonic()
         start = {"task": "image-contrastive", "seed": seed, "encoder": encoder}
-        recipe = _recipe(start, CONTRASTIVE, steps=8 if quick else PRETRAINING, rows=len(rest))
-        base.save(train(TASKS[recipe.task], unlabelled, recipe).model)
+        base.save(_train(unlabelled, None, steps, start, CONTRASTIVE))
         yield "(pretraining)", {"seconds": time.monotonic() - began}
         for name, arm in ARMS.items():
             began = time.monotonic()
             first = {"name": f"run:{base.path}"} if arm.pretrained else encoder
             start = {"task": "image-classification", "seed": seed, "encoder": first}
-            beside = unlabelled if arm.unlabelled else None
-            recipe = _recipe(
-                start,
-                SETTINGS,
-                arm.settings,
-                steps=8 if quick else arm.steps,
-                rows=len(labelled),
-                unlabelled=len(rest) if arm.unlabelled else 0,
-            )
-            model = train(TASKS[recipe.task], few, recipe, unlabelled=beside).model
+            beside, steps = unlabelled if arm.unlabelled else None, 8 if quick else arm.steps
+            model = _train(few, beside, steps, start, SETTINGS, arm.settings)
             yield name, _figures(judge(model, dataset, judged)) | {"seconds": time.monotonic() - began}
-    began = time.monotonic()
-    pixels = [dataset.take(rows).reshape(len(rows), -1).astype(np.float32) for rows in (labelled, judged)]
-    said = linear_probe(pixels[0], dataset.targets[labelled], pixels[1], len(dataset.labels))
-    yield PIXELS, _figures(outcome_from(dataset, judged, said)) | {"seconds": time.monotonic() - began}
+    start = {"task": "image-classification", "seed": seed, "encoder": encoder}
+    untrained = build_model(TASKS["image-classification"], few, make_recipe(start))
+    seen: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        UNTRAINED: lambda rows: untrained.infer(dataset, rows)[1],
+        PIXELS: lambda rows: dataset.take(rows).reshape(len(rows), -1).astype(np.float32),
+    }
+    for name, features in seen.items():
+        began = time.monotonic()
+        said = linear_probe(features(labelled), dataset.targets[labelled], features(judged), len(dataset.labels))
+        yield name, _figures(outcome_from(dataset, judged, said)) | {"seconds": time.monotonic() - began}
+
+
+def _train(dataset: Dataset, unlabelled: Dataset | None, steps: int, *layers: dict[str, Any]) -> Model:
+    rows, beside = len(dataset.where("train")), 0 if unlabelled is None else len(unlabelled.where("train"))
+    recipe = recipe_of(*layers, steps=steps, rows=rows, unlabelled=beside)
+    return train(TASKS[recipe.task], dataset, recipe, unlabelled=unlabelled).model
 
 
 def only(dataset: Dataset, rows: np.ndarray) -> Dataset:
@@ -174,7 +178,7 @@ def only(dataset: Dataset, rows: np.ndarray) -> Dataset:
     return replace(dataset, splits=splits)
 
 
-def _recipe(*layers: dict[str, Any], steps: int, rows: int, unlabelled: int = 0) -> Recipe:
+def recipe_of(*layers: dict[str, Any], steps: int, rows: int, unlabelled: int = 0) -> Recipe:
     """Epochs for about so many steps."""
     recipe = make_recipe(*layers, {"training": {"steps": steps}})
     return recipe.completed(inputs={}, rows=rows, unlabelled=unlabelled)
@@ -197,7 +201,7 @@ def _spread(values: list[float]) -> str:
 
 def verdict(found: dict[str, list[dict[str, float]]]) -> Verdict:
     """What the unlabelled films are worth, in AUROC points of the means over seeds."""
-    means = {name: statistics.mean(each["auroc"] for each in found[name]) for name in (*ARMS, PIXELS)}
+    means = {name: statistics.mean(each["auroc"] for each in found[name]) for name in (*ARMS, *CONTROLS)}
     gain = 100 * (means[JUDGED] - means[SCRATCH])
     return Verdict(
         what=f"{LABELS} labels: AUROC of '{JUDGED}' over '{SCRATCH}'",

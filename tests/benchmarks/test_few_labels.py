@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.few_labels import ARMS, JUDGED, LABELS, PIXELS, POINTS, SCRATCH, _recipe, few_labels, only, verdict
+from benchmarks.few_labels import ARMS, CONTROLS, JUDGED, LABELS, POINTS, SCRATCH, few_labels, only, recipe_of, verdict
 from benchmarks.images import generate_npz, read_npz
 from benchmarks.results import read_result
 
 
 def figures_of(**aurocs: float) -> dict[str, Any]:
-    return {name: [{"auroc": aurocs.get(name, 0.8)}] for name in (*ARMS, PIXELS)}
+    return {name: [{"auroc": aurocs.get(name, 0.8)}] for name in (*ARMS, *CONTROLS)}
 
 
 def test_the_gain_is_judged_by_the_arm_that_was_named_however_the_others_fare() -> None:
@@ -32,7 +32,7 @@ def test_an_arm_learns_only_from_the_rows_it_is_given(tmp_path: Path, monkeypatc
 def test_steps_are_those_asked_for_whether_or_not_there_are_unlabelled_films() -> None:
     start = {"task": "image-classification", "training": {"batch_size": 32}}
     for unlabelled, per_epoch in ((0, 4), (4608, 48)):  # batches of 32 labelled, or of 96 unlabelled films
-        recipe = _recipe(start, steps=240, rows=LABELS, unlabelled=unlabelled)
+        recipe = recipe_of(start, steps=240, rows=LABELS, unlabelled=unlabelled)
         assert recipe.training.epochs * per_epoch == 240
 
 
@@ -41,5 +41,5 @@ def test_a_quick_run_goes_all_the_way(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     few_labels(data=generate_npz(tmp_path / "films.npz", 400, 28), on="test", quick=True, results=tmp_path)
     written = read_result(tmp_path / "quick" / "few-labels.json")
-    assert [row[0] for row in written.rows] == ["(pretraining)", *ARMS, PIXELS]
+    assert [row[0] for row in written.rows] == ["(pretraining)", *ARMS, *CONTROLS]
     assert all(0 <= figures[0]["auroc"] <= 1 for name, figures in written.figures.items() if name in ARMS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from safetensors.numpy import load_file
 import suwen
 from suwen.core.errors import LeakError, RecipeError
 from suwen.core.recipe import make_recipe, read_recipe
-from suwen.verbs.teacher import size_warning
+from suwen.core.run import Run
+from suwen.verbs.teacher import Teacher, size_warning
 
 SHORT = ("training.epochs=2", "training.batch_size=16", "evaluation.resamples=20", "explanation.examples=0")
 
@@ -107,6 +109,13 @@ def test_a_student_that_is_not_smaller_is_warned_of(
     suwen.distill(run, encoder="timm:test_resnet", set=SHORT, out=tmp_path / "out")
     assert "distillation makes a smaller model" in " ".join(capsys.readouterr().out.split())
     assert "distillation makes a smaller model" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("mine", "said"), [(None, "not for sale"), ("my own", "my own")])
+def test_what_the_teachers_licence_forbids_is_said_of_the_student(run: Path, mine: str | None, said: str) -> None:
+    model = replace(suwen.load(run), card={"licence": "CC BY-NC 4.0", "licence_warning": "not for sale"})
+    card = Teacher(Run(run), model, make_recipe({"task": "image-classification"})).signed({"licence_warning": mine})
+    assert card["licence_warning"] == said and card["teacher"]["licence"] == "CC BY-NC 4.0"
 
 
 def test_a_teacher_and_something_to_keep_exclude_each_other(run: Path, films: Path, tmp_path: Path) -> None:

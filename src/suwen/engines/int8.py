@@ -117,7 +117,8 @@ def write_int8(graph: Path, file: Path, mode: str, images: Images, *, metadata: 
 
 
 def _library() -> Any:
-    need("int8", "onnx", "onnx"), need("int8", "onnx", "onnxruntime")
+    for module in ("onnx", "onnxruntime"):
+        need("int8", "onnx", module)
     return import_module("onnxruntime.quantization")
 
 

@@ -25,7 +25,6 @@ class Kind:
         needs: the extra and its module that run it, None for torch's own.
         option: of ``suwen export``, which makes its file.
         automatic: ``--engine auto`` may choose it. Not those that take long to start.
-        exact: its answers are torch's, but for rounding.
     """
 
     summary: str
@@ -34,7 +33,6 @@ class Kind:
     needs: tuple[str, str] | None = None
     option: str = ""
     automatic: bool = True
-    exact: bool = True
 
 
 def _later(module: str, thing: str, **settings: Any) -> Callable[..., Any]:
@@ -54,7 +52,6 @@ ENGINES: dict[str, Kind] = {
         open=_later("onnx", "OnnxEngine", name="onnx-int8"),
         needs=ONNX,
         option="--int8 static",
-        exact=False,
     ),
     "openvino": Kind(
         summary="OpenVINO",
