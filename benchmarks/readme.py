@@ -18,7 +18,18 @@ README = Path(__file__).resolve().parent / "README.md"
 BEGIN, END = "<!-- table: python -m benchmarks table -->", "<!-- end of table -->"
 """What stands between these lines is written by the command, never by hand."""
 
-ORDER = ("quality", "keras", "speed", "start", "memory", "active", "forgetting", "lora", "explanation")
+ORDER = (
+    "quality",
+    "keras",
+    "speed",
+    "pretraining",
+    "start",
+    "memory",
+    "active",
+    "forgetting",
+    "lora",
+    "explanation",
+)
 
 
 def table(

@@ -42,7 +42,9 @@ def make_optimizer(
         return torch.optim.SGD(
             rows, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
         )
-    return torch.optim.AdamW(rows, lr=settings.learning_rate, betas=(settings.momentum, 0.999))
+    # one kernel for all parameters; with fp16 it would unscale gradients itself, after they had to be clipped
+    fused = settings.precision != "fp16"
+    return torch.optim.AdamW(rows, lr=settings.learning_rate, betas=(settings.momentum, 0.999), fused=fused)
 
 
 def make_rate(settings: TrainingSettings, steps_per_epoch: int) -> Rate:
