@@ -107,7 +107,7 @@ class TrainingSettings(Settings):
     steps: int | None = Field(
         default=None, ge=1, description="choose the epochs, 5 to 100, that give about so many optimizer steps"
     )
-    batch_size: int = Field(default=64, ge=1)
+    batch_size: int = Field(default=64, ge=1, description="images a step, over all devices")
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(default=1e-3, gt=0, description="peak, after warm-up")
     weight_decay: float = Field(default=0.05, ge=0)
@@ -132,6 +132,11 @@ class TrainingSettings(Settings):
     features: FeatureSettings = FeatureSettings()
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
+    devices: int = Field(default=1, ge=1, description="GPUs, or processes on a CPU, of each machine")
+    nodes: int = Field(default=1, ge=1, description="machines")
+    strategy: Literal["auto", "ddp", "fsdp"] = Field(
+        default="auto", description="of several devices: ddp, each holds the whole model"
+    )
     checkpoint_seconds: float = Field(default=30.0, ge=0, description="least time between two checkpoints")
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from suwen.core.dataset import Batch, Dataset
+from suwen.learn.processes import Part, part_of
 from suwen.learn.randomness import derive, generator
 
-Augment = Callable[[Batch, torch.Generator], Batch]
+
+class Augment(Protocol):
+    """Random changes of a batch; ``mixes = True`` where they change an image by others of its batch."""
+
+    def __call__(self, batch: Batch, generator: torch.Generator, part: Part | None = None) -> Batch:
+        """The batch, changed. Of a batch that processes share it has the rows of `part`: draws are for the whole."""
+        ...
+
 
 _ORDER, _AUGMENT = 0, 1  # streams of randomness
 
@@ -20,6 +28,7 @@ _ORDER, _AUGMENT = 0, 1  # streams of randomness
 class Batches:
     """All batches of one epoch, the same for the same ``(seed, epoch)``.
 
+    Where several processes train together, each gets its part of every batch, and ``batch["part"]`` says which.
     The rows are dealt into batches of nearly equal size: none is dropped, and none is so small that batch
     normalisation would fail on it.
     """
@@ -47,10 +56,20 @@ class Batches:
         order = np.random.default_rng([derive(self.seed, _ORDER), epoch]).permutation(self.rows)
         dealt = np.array_split(order, self.count)
         for number in range(start, self.count):
-            batch = self.gather(np.sort(dealt[number]))
-            if self.augment is not None:
-                batch = self.augment(batch, generator(self.seed, _AUGMENT, epoch, number))
-            yield number, batch
+            yield number, self._changed(np.sort(dealt[number]), generator(self.seed, _AUGMENT, epoch, number))
+
+    def _changed(self, rows: np.ndarray, draws: torch.Generator) -> Batch:
+        """A batch after its random changes; where processes share it, this one's part."""
+        part = part_of(rows)
+        if part is None:
+            batch = self.gather(rows)
+            return batch if self.augment is None else self.augment(batch, draws)
+        if getattr(self.augment, "mixes", False):
+            assert self.augment is not None
+            whole = self.augment(self.gather(rows), draws)
+            return {name: values[part.rows] for name, values in whole.items()} | {"part": part}
+        batch = self.gather(rows[part.rows])
+        return (batch if self.augment is None else self.augment(batch, draws, part)) | {"part": part}
 
     def plain(self) -> Iterator[Batch]:
         """All rows in order, as they are."""

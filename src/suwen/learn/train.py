@@ -27,6 +27,7 @@ from suwen.learn.device import choose_precision, make_fabric
 from suwen.learn.fit import fit
 from suwen.learn.log import Log
 from suwen.learn.optimizer import make_optimizer, make_rate
+from suwen.learn.processes import told
 from suwen.learn.progress import Progress
 from suwen.learn.randomness import derive
 from suwen.learn.watch import Evaluate, Watch
@@ -90,7 +91,8 @@ def train(
         )
     settings = recipe.training
     precision = choose_precision(settings.precision)
-    fabric = make_fabric(precision)
+    fabric = make_fabric(precision, settings)
+    _same_everywhere(dataset)
     adaptation = adaptation_of(recipe)
     model = build_model(task, dataset, recipe)
     adaptation.prepare(model.encoder, settings)
@@ -131,6 +133,17 @@ def train(
     progress = fit(module, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
     model.encoder = adaptation.finish(model.encoder)
     return Trained(_ready(model), progress, precision, str(fabric.device))
+
+
+def _same_everywhere(dataset: Dataset) -> None:
+    """Several processes must slice the same rows."""
+    first = told(dataset.fingerprint)
+    if first != dataset.fingerprint:
+        raise DataError(
+            "the processes read different data",
+            why=f"the first has the fingerprint {first}, this one {dataset.fingerprint}",
+            fix="the same files at the same path on every machine",
+        )
 
 
 def build_model(task: Task, dataset: Dataset, recipe: Recipe) -> Model:

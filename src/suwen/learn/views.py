@@ -9,6 +9,7 @@ from torch import Generator
 
 from suwen.core.dataset import Batch
 from suwen.learn.augment import ImageAugment
+from suwen.learn.processes import Part
 
 
 class TwoViews(ImageAugment):
@@ -20,9 +21,9 @@ class TwoViews(ImageAugment):
         super().__init__(allowed, labels)
         self.rows = [(row, settings) for row, settings in self.rows if row.kept is None]
 
-    def __call__(self, batch: Batch, generator: Generator) -> Batch:
+    def __call__(self, batch: Batch, generator: Generator, part: Part | None = None) -> Batch:
         """The batch with its views."""
-        views = [super(TwoViews, self).__call__(batch, generator)["inputs"] for _ in range(self.count)]
+        views = [super(TwoViews, self).__call__(batch, generator, part)["inputs"] for _ in range(self.count)]
         return {**batch, "inputs": torch.stack(views)}
 
 

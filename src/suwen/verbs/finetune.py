@@ -22,6 +22,7 @@ from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.summarise import summarise
 from suwen.evaluation.threshold import choose_threshold
 from suwen.learn.adaptation import adaptation_of
+from suwen.learn.device import check_devices, rank_here
 from suwen.learn.train import Trained, train
 from suwen.verbs.explaining import compare_explanations, in_short, warning_of
 from suwen.verbs.first import First, first_of, keeping_task, write_fisher
@@ -31,6 +32,7 @@ from suwen.verbs.reporting import write_run_report
 from suwen.verbs.seen import base_run, seen_before, write_seen
 from suwen.verbs.sources import build_dataset, same_held_out, split_seed
 from suwen.verbs.work import card_of, counts_of, make_logs, versions
+from suwen.verbs.workers import workers
 
 JUDGED: tuple[str, ...] = ("val", "test")
 
@@ -48,6 +50,9 @@ def finetune(
     adapt: str | None = None,
     head: str | None = None,
     precision: str | None = None,
+    devices: int | None = None,
+    nodes: int | None = None,
+    strategy: str | None = None,
     positive: str | None = None,
     by: Sequence[str] = (),
     labels: Sequence[str | Path] = (),
@@ -75,7 +80,11 @@ def finetune(
         data: a folder of class folders, a manifest CSV, or a MedMNIST-format ``.npz``.
         encoder: ``FAMILY:NAME``, ``"timm:resnet50"``, ``"run:runs/pretrained"``.
         weights: pretrained weights: a ``.safetensors`` file, a folder, ``"hub"``; random ones unless given.
-        epochs, batch_size, learning_rate, adapt, precision: see `suwen.core.recipe.TrainingSettings`.
+        epochs, batch_size, learning_rate, adapt, precision: see `suwen.core.recipe.TrainingSettings`. A batch is
+            that of all devices together, so that their number changes nothing but the time and the last bits.
+        devices: GPUs of each machine to train on; without a GPU, processes that share its cores.
+        nodes: machines; the same command is started on each, with ``MASTER_ADDR``, ``MASTER_PORT``, ``NODE_RANK``.
+        strategy: of several devices: ``"ddp"``.
         head: a row of ``suwen.heads``: ``"classify"`` (linear) or ``"knn"``; the task's own unless given.
         size: side of the input images in pixels; chosen from the data unless given.
         positive: the positive label of a binary question; the last one unless given.
@@ -117,6 +126,9 @@ def finetune(
             "learning_rate": learning_rate,
             "adapt": adapt,
             "precision": precision,
+            "devices": devices,
+            "nodes": nodes,
+            "strategy": strategy,
         },
         "first": {"keep": keep, "data": None if also is None else str(also)},
         "evaluation": {"positive": positive, "by": tuple(by) or None},
@@ -129,7 +141,10 @@ def finetune(
     _needs_labels(TASKS[settings.task])
     if not settings.data.source:
         raise RecipeError("no data", why="nothing to learn from", fix="suwen finetune TASK DATA --out RUN")
+    check_devices(settings.training)
     run = Run(out or Path("runs") / settings.task)
+    if rank_here(settings.training):
+        return Finetuning(settings, run, Console(quiet=True)).join()
     console = Console(quiet=quiet, highlight=False)
     refuse_finished(run, overwrite)
     return Finetuning(settings, run, console, tuple(log), overwrite, Run(extend) if extend else None).run_it()
@@ -195,14 +210,8 @@ class Finetuning:
         self.console.print(
             f"[bold]{self.recipe.encoder.name}[/], {self.recipe.training.epochs} epochs → {self.run.path}"
         )
-        trained = train(
-            keeping_task(task, first, tuple(dataset.labels)),
-            dataset,
-            self.recipe,
-            score=score_by(task, dataset),
-            folder=self.run.checkpoints,
-            logs=make_logs(self.logs, self.run, self.console, self.recipe),
-        )
+        logs = make_logs(self.logs, self.run, self.console, self.recipe)
+        trained = self.train(task, first, dataset, folder=self.run.checkpoints, logs=logs)
         model = trained.model
         calibrate(model, dataset, dataset.where("val"), self.recipe.evaluation)
         explanations = compare_explanations(model, dataset, self.recipe)
@@ -223,6 +232,19 @@ class Finetuning:
         clear(self.run.checkpoints)
         self._say(metrics, time.monotonic() - began)
         return model
+
+    def join(self) -> Model:
+        """What every process but the first does: train with it. It writes nothing and judges nothing."""
+        task, first = TASKS[self.recipe.task], first_of(self.recipe)
+        dataset, _ = self.read(task, first)
+        self.recipe = self.recipe.completed(inputs=dataset.preprocess.model_dump(), rows=len(dataset.where("train")))
+        return self.train(task, first, dataset).model
+
+    def train(self, task: Task, first: First | None, dataset: Dataset, **options: Any) -> Trained:
+        """`suwen.learn.train.train`, on all devices."""
+        with workers(self.recipe, "finetune"):
+            bound = keeping_task(task, first, tuple(dataset.labels))
+            return train(bound, dataset, self.recipe, score=score_by(task, dataset), **options)
 
     def read(self, task: Task, first: First | None = None) -> tuple[Dataset, DataCheck]:
         """The data, split, decoded, checked; the check is printed."""
