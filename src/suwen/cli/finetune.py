@@ -30,6 +30,9 @@ def finetune(
     ] = None,
     nodes: Annotated[int | None, typer.Option(help="Machines; start the same command on each.")] = None,
     strategy: Annotated[str | None, typer.Option(help="Of several devices: auto, ddp.")] = None,
+    compile: Annotated[
+        str | None, typer.Option(help="torch.compile the training step: auto (on GPUs), true, false.")
+    ] = None,
     positive: Annotated[
         str | None, typer.Option(help="Positive label of a binary question. Default: the last.")
     ] = None,
@@ -91,6 +94,7 @@ def finetune(
             devices=devices,
             nodes=nodes,
             strategy=strategy,
+            compile=compile,
             positive=positive,
             by=by or (),
             labels=labels or (),

@@ -28,6 +28,9 @@ def pretrain(
     ] = None,
     nodes: Annotated[int | None, typer.Option(help="Machines; start the same command on each.")] = None,
     strategy: Annotated[str | None, typer.Option(help="Of several devices: auto, ddp.")] = None,
+    compile: Annotated[
+        str | None, typer.Option(help="torch.compile the training step: auto (on GPUs), true, false.")
+    ] = None,
     probe: Annotated[
         str | None, typer.Option(help="Labelled data to judge the features on. Default: the data's own labels.")
     ] = None,
@@ -68,6 +71,7 @@ def pretrain(
             devices=devices,
             nodes=nodes,
             strategy=strategy,
+            compile=compile,
             probe=probe,
             seed=seed,
             recipe=recipe,

@@ -113,7 +113,7 @@ def by_first(ask: Callable[[], T | None]) -> T:
 
 def total(values: Tensor) -> Tensor:
     """The sum over all processes. Its gradient is the sum of theirs."""
-    summed: Tensor = _Total.apply(values)  # type: ignore[no-untyped-call]
+    summed: Tensor = _Total.apply(values)
     return summed
 
 

@@ -23,6 +23,7 @@ from suwen.core.task import Task, load_object
 from suwen.learn.adaptation import Lesson, Place, adaptation_of
 from suwen.learn.average import Average
 from suwen.learn.batches import Augment, Batches
+from suwen.learn.compiled import compile_steps, compiles
 from suwen.learn.device import choose_precision, make_fabric
 from suwen.learn.fit import fit
 from suwen.learn.log import Log
@@ -49,6 +50,7 @@ class Trained:
     progress: Progress
     precision: str
     device: str
+    compiled: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """``training`` of ``metrics.json``."""
@@ -60,6 +62,7 @@ class Trained:
             "best_epoch": progress.best_epoch,
             "device": self.device,
             "precision": self.precision,
+            "compiled": self.compiled,
         }
 
 
@@ -106,6 +109,9 @@ def train(
         return Trained(_ready(model), judged, precision, str(fabric.device))
     if settings.channels_last:
         module.to(memory_format=torch.channels_last)
+    compiled = compiles(settings, fabric.device)
+    if compiled:
+        compile_steps(module)
     optimizer = make_optimizer(module, settings, _depths(model.encoder))
     batches = Batches(
         lesson.dataset,
@@ -132,7 +138,7 @@ def train(
     )
     progress = fit(module, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
     model.encoder = adaptation.finish(model.encoder)
-    return Trained(_ready(model), progress, precision, str(fabric.device))
+    return Trained(_ready(model), progress, precision, str(fabric.device), compiled)
 
 
 def _same_everywhere(dataset: Dataset) -> None:

@@ -53,6 +53,7 @@ def finetune(
     devices: int | None = None,
     nodes: int | None = None,
     strategy: str | None = None,
+    compile: str | bool | None = None,
     positive: str | None = None,
     by: Sequence[str] = (),
     labels: Sequence[str | Path] = (),
@@ -85,6 +86,7 @@ def finetune(
         devices: GPUs of each machine to train on; without a GPU, processes that share its cores.
         nodes: machines; the same command is started on each, with ``MASTER_ADDR``, ``MASTER_PORT``, ``NODE_RANK``.
         strategy: of several devices: ``"ddp"``.
+        compile: ``torch.compile`` of the training step: True, False, or ``"auto"``, which does on GPUs and not on CPUs.
         head: a row of ``suwen.heads``: ``"classify"`` (linear) or ``"knn"``; the task's own unless given.
         size: side of the input images in pixels; chosen from the data unless given.
         positive: the positive label of a binary question; the last one unless given.
@@ -129,6 +131,7 @@ def finetune(
             "devices": devices,
             "nodes": nodes,
             "strategy": strategy,
+            "compile": compile,
         },
         "first": {"keep": keep, "data": None if also is None else str(also)},
         "evaluation": {"positive": positive, "by": tuple(by) or None},

@@ -46,6 +46,7 @@ def pretrain(
     devices: int | None = None,
     nodes: int | None = None,
     strategy: str | None = None,
+    compile: str | bool | None = None,
     probe: str | Path | None = None,
     seed: int | None = None,
     recipe: str | Path | None = None,
@@ -65,8 +66,8 @@ def pretrain(
     Args:
         objective: a pretraining task that ``suwen tasks`` lists, ``"image-contrastive"``.
         data: as for ``finetune``, or a folder of unlabelled images.
-        encoder, weights, epochs, batch_size, learning_rate, size, precision, devices, nodes, strategy, seed, recipe,
-            set, out, log, skip_bad, overwrite, quiet: as for ``finetune``.
+        encoder, weights, epochs, batch_size, learning_rate, size, precision, devices, nodes, strategy, compile, seed,
+            recipe, set, out, log, skip_bad, overwrite, quiet: as for ``finetune``.
         probe: labelled data on which the features are judged, where `data` has no labels.
 
     Returns:
@@ -92,6 +93,7 @@ def pretrain(
             "devices": devices,
             "nodes": nodes,
             "strategy": strategy,
+            "compile": compile,
         },
         "seed": seed,
         "task": objective,
