@@ -18,6 +18,10 @@ BENCHMARKS = {
         "the original example, a plain Keras CNN, against suwen's default recipe",
     ),
     "speed": ("benchmarks.speed:speed", "training ResNet-18: suwen's fit() against a bare PyTorch loop"),
+    "pretraining": (
+        "benchmarks.pretraining:pretraining",
+        "SimCLR and MAE: suwen's objectives and fit() against bare PyTorch loops",
+    ),
     "start": ("benchmarks.start:start", "how soon `suwen --help` and `suwen tasks` answer"),
     "memory": ("benchmarks.memory:memory", "fine-tuning on 10,000 and on 100,000 images: what stays in memory"),
     "active": ("benchmarks.active:active", "labels needed by each query strategy, against random sampling"),

@@ -1,4 +1,4 @@
-"""The two loops that the benchmark ``speed`` compares: a bare one, and suwen's `fit()`."""
+"""The loops that the benchmark ``speed`` compares: a bare one, and suwen's `fit()`, which ``pretraining`` uses too."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from suwen.core.recipe import Recipe
 from suwen.core.registry import TASKS
 from suwen.core.task import Task
 from suwen.learn.batches import Batches
-from suwen.learn.device import make_fabric
+from suwen.learn.device import choose_precision, make_fabric
 from suwen.learn.fit import fit
 from suwen.learn.log import ConsoleLog, JsonLog
 from suwen.learn.optimizer import make_optimizer, make_rate
 from suwen.learn.progress import Progress
-from suwen.learn.train import build_model
+from suwen.learn.train import build_model, make_augment
 from suwen.learn.watch import Watch
 from suwen.verbs.finetune import full_recipe
 
@@ -80,7 +80,7 @@ class BareLoop:
         rows = torch.randperm(images).remainder(len(self.images)).to(self.device)
         for chosen in torch.split(rows, self.batch_size):
             self._step(self.images[chosen], self.target[chosen])
-        _wait(self.device)
+        wait(self.device)
 
     def _step(self, images: Tensor, target: Tensor) -> None:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
@@ -94,18 +94,23 @@ class BareLoop:
 class SuwenLoop:
     """`suwen.learn.fit.fit` as ``suwen finetune`` calls it: uint8 rows of the mapped cache, Batches, Watch, logs.
 
-    Validation, augmentation and the moving average of the weights are left out, since the bare loop has none;
-    checkpoints are timed by themselves.
+    Validation and the moving average of the weights are left out, since the bare loop has none; checkpoints are timed
+    by themselves.
+
+    Args:
+        dataset: in a mapped cache.
+        recipe: task, encoder, transforms, precision and all else.
+        folder: for the log.
     """
 
-    def __init__(self, dataset: Dataset, setting: Setting, batch_size: int, folder: Path) -> None:
-        self.dataset, self.folder = dataset, folder
-        self.recipe = speed_recipe(setting, batch_size)
-        task: Task = TASKS[self.recipe.task]
-        self.fabric = make_fabric(setting.precision)
-        model = build_model(task, dataset, self.recipe)
-        self.module = task.bind(model.encoder, model.head, self.recipe)
-        if setting.channels_last:
+    def __init__(self, dataset: Dataset, recipe: Recipe, folder: Path) -> None:
+        self.dataset, self.recipe, self.folder = dataset, recipe, folder
+        task: Task = TASKS[recipe.task]
+        self.fabric = make_fabric(choose_precision(recipe.training.precision))
+        model = build_model(task, dataset, recipe)
+        self.module = task.bind(model.encoder, model.head, recipe)
+        self.augment = make_augment(task, recipe, len(dataset.labels))
+        if recipe.training.channels_last:
             self.module.to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.module, self.recipe.training)
         self.null = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (open as long as the loop lives)
@@ -119,12 +124,13 @@ class SuwenLoop:
             batch_size=settings.batch_size,
             seed=self.recipe.seed,
             device=self.fabric.device,
+            augment=self.augment,
             channels_last=settings.channels_last,
         )
         rate = make_rate(settings, len(batches))
         watch = self._watch(rate=rate, batches=len(batches))
         fit(self.module, batches, self.optimizer, rate, settings, fabric=self.fabric, watch=watch)
-        _wait(self.fabric.device)
+        wait(self.fabric.device)
 
     def checkpoint_seconds(self) -> float:
         """The time that one checkpoint takes."""
@@ -141,7 +147,20 @@ class SuwenLoop:
 
 def speed_recipe(setting: Setting, batch_size: int) -> Recipe:
     """ResNet-18, one epoch at a time, nothing random but the order."""
-    training = {
+    return full_recipe(
+        {
+            "task": "image-classification",
+            "augment": {},
+            "encoder": {"name": "timm:resnet18"},
+            "head": {"options": {"label_smoothing": 0.0}},
+            "training": round_of(setting, batch_size),
+        }
+    )
+
+
+def round_of(setting: Setting, batch_size: int) -> dict[str, Any]:
+    """``training`` of one round: one epoch at one learning rate."""
+    return {
         "epochs": 1,
         "batch_size": batch_size,
         "precision": setting.precision,
@@ -149,15 +168,6 @@ def speed_recipe(setting: Setting, batch_size: int) -> Recipe:
         "warmup": 0.0,
         "schedule": "constant",
     }
-    return full_recipe(
-        {
-            "task": "image-classification",
-            "augment": {},
-            "encoder": {"name": "timm:resnet18"},
-            "head": {"options": {"label_smoothing": 0.0}},
-            "training": training,
-        }
-    )
 
 
 def bare_resnet18(channels: int, size: int, *, labels: int) -> nn.Module:
@@ -187,7 +197,7 @@ def compare(loops: dict[str, Loop], images: int, rounds: int, say: Callable[[str
     return found
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
     """Until the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -22,6 +22,7 @@ ORDER = (
     "quality",
     "keras",
     "speed",
+    "pretraining",
     "start",
     "memory",
     "few-labels",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from benchmarks.images import generate_npz
-from benchmarks.loops import BareLoop, Loop, Setting, SuwenLoop, compare, images_per_second
+from benchmarks.loops import BareLoop, Loop, Setting, SuwenLoop, compare, images_per_second, speed_recipe
 from benchmarks.results import RESULTS, Result, Stopwatch, Verdict
 from suwen.core.dataset import Dataset
 from suwen.core.recipe import TrainingSettings
@@ -59,7 +59,7 @@ def speed(
 def _measure(side: int, rounds: int, seconds: float, batch_size: int, folder: Path) -> dict[str, Any]:
     """Speeds of every loop at one image size, and the time of a checkpoint."""
     dataset = make_dataset(folder / str(side), side)
-    ours = SuwenLoop(dataset, LAST, batch_size, folder / str(side))
+    ours = SuwenLoop(dataset, speed_recipe(LAST, batch_size), folder / str(side))
     loops: dict[str, Loop] = {
         f"bare {PLAIN}": BareLoop(dataset, PLAIN, batch_size),
         f"bare {LAST}": BareLoop(dataset, LAST, batch_size),
@@ -67,7 +67,7 @@ def _measure(side: int, rounds: int, seconds: float, batch_size: int, folder: Pa
     }
     if has_fast_bfloat16():
         loops[f"bare {HALF}"] = BareLoop(dataset, HALF, batch_size)
-        loops[f"suwen {HALF}"] = SuwenLoop(dataset, HALF, batch_size, folder / str(side))
+        loops[f"suwen {HALF}"] = SuwenLoop(dataset, speed_recipe(HALF, batch_size), folder / str(side))
     warm = {name: [images_per_second(loop, 2 * batch_size) for _ in range(2)][-1] for name, loop in loops.items()}
     images = batch_size * max(2, round(min(warm.values()) * seconds / batch_size))
     typer.echo(f"{side} px: {rounds} rounds of {images} images for each loop")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.lora import ADAPTATIONS, _verdicts, lora
+from benchmarks.lora import ADAPTATIONS, _verdicts, epoch_seconds, lora
 from benchmarks.results import read_result
 
 
@@ -17,6 +17,7 @@ def runs(**auroc: float) -> list[dict[str, Any]]:
             "trained": learns[adapt],
             "parameters": 104,
             "peak": 2**20 * learns[adapt],
+            "epoch": 0.1 * learns[adapt],
         }
         for adapt in ADAPTATIONS
     ]
@@ -24,9 +25,16 @@ def runs(**auroc: float) -> list[dict[str, Any]]:
 
 def test_lora_is_judged_against_full_fine_tuning_of_the_same_run() -> None:
     near = _verdicts(runs(full=0.95, lora=0.945, head=0.9))
-    assert [row.met for row in near] == [True, True, True] and near[0].value == "+0.50"
+    assert [row.met for row in near] == [True, True, True, True] and near[0].value == "+0.50"
     far = _verdicts(runs(full=0.95, lora=0.93, head=0.9))
     assert not far[0].met and "full 0.9500" in far[0].beside
+    assert near[3].value == "100× faster"
+
+
+def test_an_epoch_is_timed_without_the_first_one() -> None:
+    """``seconds`` of a history are since the start."""
+    assert epoch_seconds([{"seconds": 5.0}, {"seconds": 6.0}, {"seconds": 7.5}, {"seconds": 8.0}]) == 1.0
+    assert epoch_seconds([{"seconds": 5.0}]) == 5.0
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks.loops import BareLoop, Setting, SuwenLoop, bare_resnet18, compare
+from benchmarks.loops import BareLoop, Setting, SuwenLoop, bare_resnet18, compare, speed_recipe
 from benchmarks.results import read_result
 from benchmarks.speed import make_dataset, overheads, speed
 from torch import nn
@@ -19,7 +19,7 @@ def modules(root: nn.Module) -> list[str]:
 @pytest.mark.parametrize("side", [28, 64])
 def test_both_loops_train_the_same_network(side: int, tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path, side, count=20)
-    ours = SuwenLoop(dataset, Setting("fp32", True), 8, tmp_path).module
+    ours = SuwenLoop(dataset, speed_recipe(Setting("fp32", True), 8), tmp_path).module
     bare = bare_resnet18(1, side, labels=2)
     assert modules(bare) == modules(ours)
     for layer, other in zip(bare.parameters(), ours.parameters(), strict=True):
@@ -36,7 +36,7 @@ def test_a_round_trains_on_the_images_asked_for(loop: str, tmp_path: Path) -> No
     """More images than there are: both go round again. Each step is seen by the optimizer."""
     dataset = make_dataset(tmp_path, 28, count=20)
     setting = Setting("fp32", True)
-    made = BareLoop(dataset, setting, 4) if loop == "bare" else SuwenLoop(dataset, setting, 4, tmp_path)
+    made = BareLoop(dataset, setting, 4) if loop == "bare" else SuwenLoop(dataset, speed_recipe(setting, 4), tmp_path)
     made.train(24)
     steps = {int(state["step"]) for state in made.optimizer.state.values()}
     assert steps == {6}

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from suwen.core.errors import NameUnknown, SuwenError
-from suwen.core.registry import ENCODERS, TASKS, Registry
+from suwen.core.registry import (
+    ENCODERS,
+    EXPLANATIONS,
+    HEADS,
+    PARTS,
+    READERS,
+    STRATEGIES,
+    TASKS,
+    VERBS,
+    Registry,
+)
 
 PACKAGES = {
     "first": "[orchard.fruits]\napple = first_fruit:APPLE\n",
@@ -54,23 +64,23 @@ def test_a_broken_package_is_named(packages: Path) -> None:
 
 
 def test_a_wrong_name_offers_the_nearest() -> None:
-    registry = Registry("fruit", "nowhere.fruits")
+    registry = Registry("fruit", "nowhere.fruits", listed="suwen fruits")
     registry.add("pineapple", 1)
     registry.add("plum", 2)
     with pytest.raises(NameUnknown, match="did you mean pineapple") as refused:
         registry["pinaple"]
-    assert refused.value.fix == "suwen nowhere.fruits"
+    assert refused.value.fix == "suwen fruits"
 
 
 def test_a_name_unlike_all_others_lists_what_there_is() -> None:
-    registry = Registry("fruit", "nowhere.fruits")
+    registry = Registry("fruit", "nowhere.fruits", listed="suwen fruits")
     registry.add("plum", 2)
     with pytest.raises(NameUnknown, match="known: plum"):
         registry["xxxxxx"]
 
 
 def test_adding_a_name_twice_warns_and_replaces() -> None:
-    registry = Registry("fruit", "nowhere.fruits")
+    registry = Registry("fruit", "nowhere.fruits", listed="suwen fruits")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         registry.add("plum", 1)
@@ -87,3 +97,13 @@ def test_no_package_takes_the_place_of_suwens_own(packages: Path) -> None:
 def test_suwens_own_rows_come_in_by_the_same_door() -> None:
     assert {"timm", "run"} <= set(ENCODERS.names())
     assert TASKS["image-classification"].head == "classify"
+
+
+def test_what_to_type_after_a_wrong_name_is_a_command_that_there_is() -> None:
+    """No command lists the strategies; the help of the one that takes them does."""
+    from suwen.cli.main import COMMANDS
+
+    for registry in (ENCODERS, HEADS, TASKS, READERS, EXPLANATIONS, STRATEGIES, PARTS, VERBS):
+        assert registry.listed.split()[1] in (*COMMANDS, "--help")
+    with pytest.raises(NameUnknown, match="suwen query --help"):
+        STRATEGIES["entropie"]

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 
 from suwen.clinic.imaging import IMAGE_CLASSIFICATION
 from suwen.core.model import Model
-from suwen.core.recipe import Recipe, make_recipe
+from suwen.core.recipe import Recipe, TrainingSettings, make_recipe
 from suwen.data.preprocess import ImagePreprocess
 from suwen.learn.log import Log
 from suwen.learn.train import Trained, train
@@ -68,7 +68,7 @@ def make_tiny_recipe(**settings: Any) -> Recipe:
     return make_recipe({"task": "image-classification"}, tiny, settings)
 
 
-def cpu_fabric(precision: str) -> Fabric:
+def cpu_fabric(precision: str, settings: TrainingSettings | None = None) -> Fabric:
     """`make_fabric`, also where there is a GPU."""
     return Fabric(accelerator="cpu", devices=1, precision={"fp32": "32-true", "bf16": "bf16-mixed"}[precision])  # type: ignore[arg-type]
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suwen.core.dataset import Batch
+from suwen.learn import batches
 from suwen.learn.batches import Batches
 
 
@@ -106,3 +107,25 @@ def test_channels_last_changes_the_layout_only() -> None:
     inputs = batches.gather(np.arange(4))["inputs"]
     assert inputs.is_contiguous(memory_format=torch.channels_last)
     assert np.array_equal(inputs.numpy(), images)
+
+
+@pytest.mark.parametrize(("free", "kept"), [(4 * 40 * 16, True), (4 * 40 * 16 - 1, False)])
+def test_pixels_that_fit_are_copied_to_the_device_once(free: int, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of what is free; the batches are the same."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 1, 4, 4), np.uint8)
+    taken: list[int] = []
+
+    def take(rows: np.ndarray) -> np.ndarray:
+        taken.extend(rows)
+        return pixels[rows]
+
+    dataset: Any = SimpleNamespace(targets=np.arange(40), take=take, pixels=pixels)
+    monkeypatch.setattr(batches, "free_memory", lambda device: free)
+    seen = list(Batches(dataset, np.arange(40), batch_size=16, seed=0, channels_last=True).epoch(0))
+    assert bool(taken) is not kept
+    assert all(np.array_equal(batch["inputs"].numpy(), pixels[batch["index"]]) for _, batch in seen)
+    assert all(batch["inputs"].dtype == torch.uint8 for _, batch in seen)
+
+
+def test_a_processor_needs_no_copy() -> None:
+    assert batches.free_memory(torch.device("cpu")) == 0

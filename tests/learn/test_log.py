@@ -66,6 +66,18 @@ def test_the_console_shows_a_line_an_epoch_and_takes_its_bar_away() -> None:
     assert not log.bars.live.is_started
 
 
+def test_a_pretraining_fits_a_console_of_80_columns() -> None:
+    """With the widest numbers, and each under its name."""
+    names = ("train_loss", "learning_rate", *(f"val_{name}" for name in ("effective_rank", "spread")))
+    figures = dict.fromkeys((*names, "val_linear_auroc", "val_knn_auroc", "seconds"), 1.234e-05)
+    out = io.StringIO()
+    log = ConsoleLog(Console(file=out, width=80))
+    log.row({"epoch": 100, **figures})
+    head, line = out.getvalue().splitlines()
+    assert head.split() == ["epoch", "train_loss", "rate", "rank", "spread", "linear_auroc", "knn_auroc", "seconds"]
+    assert len(head) == len(line) and line.split() == ["100"] + 7 * ["1.234e-05"]
+
+
 def test_the_console_says_where_a_training_goes_on() -> None:
     out = io.StringIO()
     log = ConsoleLog(Console(file=out, width=120))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from suwen.core.recipe import TrainingSettings
-from suwen.learn.optimizer import make_optimizer, make_rate, set_rate
+from suwen.learn.optimizer import make_optimizer, make_rate, restore_optimizer, set_rate
 
 
 class Net(nn.Module):
@@ -111,3 +112,29 @@ def test_setting_the_rate_keeps_the_scales() -> None:
     set_rate(optimizer, 0.01)
     assert found_in(module, optimizer)["stem.weight"][0] == pytest.approx(0.01 * 0.125)
     assert found_in(module, optimizer)["head.weight"][0] == pytest.approx(0.01)
+
+
+def test_a_restored_optimizer_goes_on_as_the_first_one_also_channels_last() -> None:
+    """A checkpoint holds plain layouts; the fused kernel takes layouts as they are."""
+
+    def layer() -> nn.Conv2d:
+        torch.manual_seed(0)
+        return nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)
+
+    def step(module: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        inputs = torch.rand(2, 4, 6, 6, generator=torch.Generator().manual_seed(seed))
+        module(inputs).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    first, second = layer(), layer()
+    optimizer, other = (make_optimizer(module, TrainingSettings()) for module in (first, second))
+    step(first, optimizer, 1)
+    second.load_state_dict(first.state_dict())
+    state = copy.deepcopy(optimizer.state_dict())
+    for values in state["state"].values():
+        values |= {name: value.clone(memory_format=torch.contiguous_format) for name, value in values.items()}
+    restore_optimizer(other, state)
+    for module, its in ((first, optimizer), (second, other)):
+        step(module, its, 2)
+    assert torch.equal(first.weight, second.weight)

@@ -34,7 +34,8 @@ def test_a_run_holds_what_the_design_promises(run: Path) -> None:
     found = metrics_of(run)
     assert list(found) == ["task", "seed", "splits", "baselines", "training", "data", "versions", "explanations"]
     assert set(found["splits"]) == {"val", "test"} and set(found["baselines"]) == {"majority", "logistic-pixels"}
-    assert found["training"].keys() == {"seconds", "samples_per_second", "epochs", "best_epoch", "device", "precision"}
+    said = {"seconds", "samples_per_second", "epochs", "best_epoch", "device", "precision", "compiled"}
+    assert found["training"].keys() == said
     auroc = found["splits"]["test"]["metrics"]["auroc"]
     assert auroc["low"] <= auroc["value"] <= auroc["high"]
 

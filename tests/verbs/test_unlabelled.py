@@ -130,6 +130,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "the head knn": {"head": {"name": "knn"}, "training": {"adapt": "head"}},
     "--keep l2sp": {"first": {"keep": "l2sp"}},
     "--keep ewc": {"first": {"keep": "ewc"}},
+    "--devices 2 --nodes 1": {"training": {"devices": 2}},
     "teacher.run = runs/large": {"teacher": {"run": "runs/large"}},
 }
 

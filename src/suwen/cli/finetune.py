@@ -17,7 +17,7 @@ def finetune(
         str | None, typer.Option(help="Pretrained: .safetensors file, folder, or 'hub'. Default: random.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training data.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step, over all devices.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     size: Annotated[
         int | None, typer.Option(help="Side of the input images in pixels. Default: from the data.")
@@ -25,6 +25,14 @@ def finetune(
     adapt: Annotated[str | None, typer.Option(help="full, head (frozen encoder), or lora (low-rank adapters).")] = None,
     head: Annotated[str | None, typer.Option(help="classify (linear), or knn. Default: the task's own.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="GPUs of this machine (or processes on its cores) that share each batch.")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(help="Machines; start the same command on each.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="Of several devices: auto, ddp.")] = None,
+    compile: Annotated[
+        str | None, typer.Option(help="torch.compile the training step: auto (on GPUs), true, false.")
+    ] = None,
     positive: Annotated[
         str | None, typer.Option(help="Positive label of a binary question. Default: the last.")
     ] = None,
@@ -63,6 +71,8 @@ def finetune(
 
       suwen finetune image-classification chest/ --encoder timm:resnet50 --weights hub --epochs 20
 
+      suwen finetune image-classification chest/ --encoder timm:resnet50 --devices 4 --batch-size 256
+
       suwen finetune --recipe runs/chest/recipe.yaml --set seed=1 --out runs/chest-1
 
       suwen finetune --extend runs/chest --labels query/query.csv --out runs/chest-2
@@ -86,6 +96,10 @@ def finetune(
             adapt=adapt,
             head=head,
             precision=precision,
+            devices=devices,
+            nodes=nodes,
+            strategy=strategy,
+            compile=compile,
             positive=positive,
             by=by or (),
             labels=labels or (),

@@ -17,12 +17,20 @@ def pretrain(
     encoder: Annotated[str | None, typer.Option(help="FAMILY:NAME, such as timm:resnet18 or suwen:vit-narrow.")] = None,
     weights: Annotated[str | None, typer.Option(help="To start from: .safetensors file, folder, or 'hub'.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step, over all devices.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     size: Annotated[
         int | None, typer.Option(help="Side of the input images in pixels. Default: from the data.")
     ] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="GPUs of this machine (or processes on its cores) that share each batch.")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(help="Machines; start the same command on each.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="Of several devices: auto, ddp.")] = None,
+    compile: Annotated[
+        str | None, typer.Option(help="torch.compile the training step: auto (on GPUs), true, false.")
+    ] = None,
     probe: Annotated[
         str | None, typer.Option(help="Labelled data to judge the features on. Default: the data's own labels.")
     ] = None,
@@ -43,6 +51,8 @@ def pretrain(
 
       suwen pretrain image-masked scans/ --encoder suwen:vit-narrow --probe labelled/ --out runs/base
 
+      suwen pretrain image-contrastive scans/ --encoder timm:resnet50 --devices 8 --batch-size 1024
+
       suwen finetune image-classification labelled/ --encoder run:runs/base --out runs/mine
 
     The same command on an unfinished Run goes on from its last checkpoint.
@@ -58,6 +68,10 @@ def pretrain(
             learning_rate=learning_rate,
             size=size,
             precision=precision,
+            devices=devices,
+            nodes=nodes,
+            strategy=strategy,
+            compile=compile,
             probe=probe,
             seed=seed,
             recipe=recipe,

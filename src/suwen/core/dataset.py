@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 Batch = dict[str, Any]
 """``{"inputs": …, "target": …, "index": (B,) row numbers}``: tensors, or dicts and lists of tensors where one input
-holds several modalities or its target has no fixed length (boxes, sentences)."""
+holds several modalities or its target has no fixed length (boxes, sentences). Where several processes share a batch,
+``"part"`` too (`suwen.learn.processes.Part`)."""
 
 
 class Dataset(Protocol):

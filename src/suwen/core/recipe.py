@@ -7,10 +7,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from suwen.core.errors import RecipeError
 from suwen.core.files import write_text
@@ -100,6 +100,11 @@ class FeatureSettings(Settings):
     )
 
 
+def _word(value: Any) -> Any:
+    """YAML and Python say True, the command line says "true"."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 class TrainingSettings(Settings):
     """How the weights are found."""
 
@@ -107,7 +112,7 @@ class TrainingSettings(Settings):
     steps: int | None = Field(
         default=None, ge=1, description="choose the epochs, 5 to 100, that give about so many optimizer steps"
     )
-    batch_size: int = Field(default=64, ge=1)
+    batch_size: int = Field(default=64, ge=1, description="images a step, over all devices")
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(default=1e-3, gt=0, description="peak, after warm-up")
     weight_decay: float = Field(default=0.05, ge=0)
@@ -132,6 +137,14 @@ class TrainingSettings(Settings):
     features: FeatureSettings = FeatureSettings()
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
+    compile: Annotated[Literal["auto", "true", "false"], BeforeValidator(_word)] = Field(
+        default="auto", description="torch.compile of the training step: auto does on GPUs and not on CPUs"
+    )
+    devices: int = Field(default=1, ge=1, description="GPUs, or processes on a CPU, of each machine")
+    nodes: int = Field(default=1, ge=1, description="machines")
+    strategy: Literal["auto", "ddp", "fsdp"] = Field(
+        default="auto", description="of several devices: ddp, each holds the whole model"
+    )
     checkpoint_seconds: float = Field(default=30.0, ge=0, description="least time between two checkpoints")
 
 

@@ -22,10 +22,11 @@ class Registry:
     Args:
         kind: singular noun, as shown in errors.
         group: the entry-point group, ``suwen.encoders`` and so on.
+        listed: what to type to see them.
     """
 
-    def __init__(self, kind: str, group: str) -> None:
-        self.kind, self.group = kind, group
+    def __init__(self, kind: str, group: str, *, listed: str = "suwen --help") -> None:
+        self.kind, self.group, self.listed = kind, group, listed
         self._added: dict[str, Any] = {}
 
     @cached_property
@@ -62,7 +63,7 @@ class Registry:
         if name in self._added:
             return self._added[name]
         if name not in self._points:
-            raise NameUnknown(self.kind, name, self.names(), fix=f"suwen {self.group.removeprefix('suwen.')}")
+            raise NameUnknown(self.kind, name, self.names(), fix=self.listed)
         point = self._points[name]
         try:
             return point.load()
@@ -82,11 +83,11 @@ class Registry:
         return sorted({*self._added, *self._points})
 
 
-ENCODERS = Registry("encoder", "suwen.encoders")
-HEADS = Registry("head", "suwen.heads")
-TASKS = Registry("task", "suwen.tasks")
-READERS = Registry("reader", "suwen.readers")
-EXPLANATIONS = Registry("explanation", "suwen.explanations")
-STRATEGIES = Registry("strategy", "suwen.strategies")
-PARTS = Registry("parts", "suwen.parts")
-VERBS = Registry("verb", "suwen.verbs")
+ENCODERS = Registry("encoder", "suwen.encoders", listed="suwen encoders")
+HEADS = Registry("head", "suwen.heads", listed="suwen finetune --help   names them at --head")
+TASKS = Registry("task", "suwen.tasks", listed="suwen tasks")
+READERS = Registry("reader", "suwen.readers", listed="suwen tasks   shows which tasks there are")
+EXPLANATIONS = Registry("explanation", "suwen.explanations", listed="suwen explanations")
+STRATEGIES = Registry("strategy", "suwen.strategies", listed="suwen query --help   names them at --strategy")
+PARTS = Registry("parts", "suwen.parts", listed="suwen explanations")
+VERBS = Registry("verb", "suwen.verbs", listed="suwen --help")

@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 
 from suwen.core.dataset import Batch
 from suwen.core.errors import NameUnknown, RecipeError
+from suwen.learn.processes import Part
 
 Draws = dict[str, Tensor]
 
@@ -123,13 +124,14 @@ def _intensity(images: Tensor, d: Draws) -> Tensor:
 
 
 def _draw_noise(n: int, s: dict[str, float], g: Generator) -> Draws:
-    return {"level": _uniform(n, 0, s["level"], g), "seed": torch.randint(2**31, (1,), generator=g)}
+    return {"level": _uniform(n, 0, s["level"], g), "seed": torch.randint(2**31, (n,), generator=g)}
 
 
 def _noise(images: Tensor, d: Draws) -> Tensor:
     """White Gaussian noise with a standard deviation drawn for each image."""
-    g = torch.Generator().manual_seed(int(d["seed"]))
-    white = torch.randn(images.shape, generator=g).to(images.device, images.dtype)
+    g = torch.Generator()
+    white = torch.stack([torch.randn(images.shape[1:], generator=g.manual_seed(seed)) for seed in d["seed"].tolist()])
+    white = white.to(images.device, images.dtype)
     return (images + white * _column(d["level"], images)).clamp(0, 1)
 
 
@@ -253,14 +255,24 @@ class ImageAugment:
         self.rows = [(row, row.defaults | (chosen[name] or {})) for name, row in TRANSFORMS.items() if name in chosen]
         self.labels = labels
 
-    def __call__(self, batch: Batch, generator: Generator) -> Batch:
-        """A batch whose inputs (and, where images are mixed, targets) are changed."""
+    @property
+    def mixes(self) -> bool:
+        """Whether an image is changed by others of its batch."""
+        return any(row.kept is not None for row, _ in self.rows)
+
+    def __call__(self, batch: Batch, generator: Generator, part: Part | None = None) -> Batch:
+        """A batch whose inputs (and, where images are mixed, targets) are changed.
+
+        Of a batch that processes share it has the rows of `part` alone, each changed as in the whole batch.
+        """
         if not self.rows:
             return batch
         images, target = batch["inputs"], batch["target"]
         images = images.float().div_(255) if images.dtype == torch.uint8 else images
         for transform, settings in self.rows:
-            draws = transform.draw(len(images), settings, generator)
+            draws = transform.draw(len(images) if part is None else len(part.whole), settings, generator)
+            if part is not None:
+                draws = {name: values[part.rows] for name, values in draws.items()}
             images = transform.apply(images, draws)
             if transform.kept is not None:
                 target = self._mix(target, draws["partner"], transform.kept(images, draws))

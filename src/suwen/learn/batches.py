@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from suwen.core.dataset import Batch, Dataset
+from suwen.learn.processes import Part, part_of
 from suwen.learn.randomness import derive, generator
 
-Augment = Callable[[Batch, torch.Generator], Batch]
+
+class Augment(Protocol):
+    """Random changes of a batch; ``mixes = True`` where they change an image by others of its batch."""
+
+    def __call__(self, batch: Batch, generator: torch.Generator, part: Part | None = None) -> Batch:
+        """The batch, changed. Of a batch that processes share it has the rows of `part`: draws are for the whole."""
+        ...
+
 
 _ORDER, AUGMENT = 0, 1  # streams of randomness
 
@@ -20,6 +28,7 @@ _ORDER, AUGMENT = 0, 1  # streams of randomness
 class Batches:
     """All batches of one epoch, the same for the same ``(seed, epoch)``.
 
+    Where several processes train together, each gets its part of every batch, and ``batch["part"]`` says which.
     The rows are dealt into batches of nearly equal size: none is dropped, and none is so small that batch
     normalisation would fail on it.
     """
@@ -38,6 +47,7 @@ class Batches:
         self.dataset, self.rows, self.seed, self.device = dataset, rows, seed, torch.device(device)
         self.augment, self.channels_last = augment, channels_last
         self.count = max(1, -(-len(rows) // batch_size))
+        self.kept = kept_on(self.device, dataset)
 
     def __len__(self) -> int:
         return self.count
@@ -47,10 +57,20 @@ class Batches:
         order = np.random.default_rng([derive(self.seed, _ORDER), epoch]).permutation(self.rows)
         dealt = np.array_split(order, self.count)
         for number in range(start, self.count):
-            batch = self.gather(np.sort(dealt[number]))
-            if self.augment is not None:
-                batch = self.augment(batch, generator(self.seed, AUGMENT, epoch, number))
-            yield number, batch
+            yield number, self._changed(np.sort(dealt[number]), generator(self.seed, AUGMENT, epoch, number))
+
+    def _changed(self, rows: np.ndarray, draws: torch.Generator) -> Batch:
+        """A batch after its random changes; where processes share it, this one's part."""
+        part = part_of(rows)
+        if part is None:
+            batch = self.gather(rows)
+            return batch if self.augment is None else self.augment(batch, draws)
+        if getattr(self.augment, "mixes", False):
+            assert self.augment is not None
+            whole = self.augment(self.gather(rows), draws)
+            return {name: values[part.rows] for name, values in whole.items()} | {"part": part}
+        batch = self.gather(rows[part.rows])
+        return (batch if self.augment is None else self.augment(batch, draws, part)) | {"part": part}
 
     def plain(self) -> Iterator[Batch]:
         """All rows in order, as they are."""
@@ -60,8 +80,8 @@ class Batches:
 
     def gather(self, rows: np.ndarray) -> Batch:
         """One batch of these rows on the device."""
-        inputs, target = self.dataset.take(rows), self.dataset.targets[rows]
-        return {"inputs": self._moved(inputs), "target": self._moved(target), "index": rows}
+        inputs = self.dataset.take(rows) if self.kept is None else self.kept[torch.from_numpy(rows).to(self.device)]
+        return {"inputs": self._moved(inputs), "target": self._moved(self.dataset.targets[rows]), "index": rows}
 
     def _moved(self, value: Any) -> Any:
         """Arrays as tensors on the device, in whatever dicts and lists hold them; words stay."""
@@ -69,9 +89,25 @@ class Batches:
             return {name: self._moved(part) for name, part in value.items()}
         if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
             return [self._moved(part) for part in value]
-        if not isinstance(value, np.ndarray):
+        if not isinstance(value, (np.ndarray, Tensor)):
             return value
-        moved: Tensor = torch.from_numpy(value).to(self.device)
+        moved = torch.as_tensor(value).to(self.device)
         if self.channels_last and moved.ndim == 4:
             moved = moved.contiguous(memory_format=torch.channels_last)
         return moved
+
+
+def kept_on(device: torch.device, dataset: Dataset) -> Tensor | None:
+    """All pixels of a dataset on a GPU, copied there once, where they take at most a quarter of its free memory.
+
+    Only pixels of the dataset's own: features of a frozen encoder stand for them and are small.
+    """
+    pixels = vars(dataset).get("pixels")
+    if pixels is None or pixels.nbytes > free_memory(device) / 4:
+        return None
+    return torch.from_numpy(np.array(pixels)).to(device)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of a GPU that nobody uses; 0 of everything else, which needs no copy of what is mapped."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0

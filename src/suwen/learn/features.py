@@ -25,6 +25,7 @@ from suwen.core.recipe import Recipe
 from suwen.core.task import StepOutput
 from suwen.data.contents import cache_root
 from suwen.learn.batches import Augment
+from suwen.learn.processes import Part
 from suwen.learn.randomness import generator
 
 if TYPE_CHECKING:
@@ -71,11 +72,12 @@ class FeatureRows:
 class PickView:
     """One of the cached views of each row, drawn anew for each batch: what augmentation is to images."""
 
-    def __call__(self, batch: Batch, draws: torch.Generator) -> Batch:
+    def __call__(self, batch: Batch, generator: torch.Generator, part: Part | None = None) -> Batch:
         """A batch whose inputs ``(B, V, …)`` have become ``(B, …)``."""
         inputs = batch["inputs"]
         count, views = inputs["pooled"].shape[:2]
-        which = torch.randint(views, (count,), generator=draws) if views > 1 else torch.zeros(count, dtype=torch.int64)
+        whole, own = (count, slice(None)) if part is None else (len(part.whole), part.rows)
+        which = torch.randint(views, (whole,), generator=generator)[own]
         return {**batch, "inputs": {name: _pick(values, which) for name, values in inputs.items()}}
 
 

@@ -7,7 +7,9 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from suwen.core.recipe import TrainingSettings
+from suwen.learn import processes
 from suwen.learn.batches import Batches
+from suwen.learn.norm import over_whole_batches
 from suwen.learn.optimizer import Rate, set_rate
 from suwen.learn.progress import Progress
 from suwen.learn.randomness import derive
@@ -50,13 +52,13 @@ def fit(
         while not watch.done(progress):
             task.train()
             for number, batch in batches.epoch(progress.epoch, start=progress.batch):
-                torch.manual_seed(derive(seed, _STEP, progress.epoch, number))
+                torch.manual_seed(derive(seed, _STEP, progress.epoch, number, *_other()))
                 place, together = _place(number, len(batches), settings.accumulate)
                 steps = place + 1 == together
-                with fabric.no_backward_sync(task, enabled=not steps):
+                with fabric.no_backward_sync(task, enabled=not steps), over_whole_batches():
                     loss = task(batch)["loss"]
-                    fabric.backward(loss / together)
-                watch.saw(progress, loss, batch)
+                    fabric.backward(loss * processes.weight(batch) / together)
+                watch.saw(progress, processes.mean(loss, batch), batch)
                 if not steps:
                     continue
                 if settings.clip:
@@ -68,6 +70,11 @@ def fit(
                 watch.stepped(progress, number)
             watch.epoch_ended(progress)
         return watch.finish(progress)
+
+
+def _other() -> tuple[int, ...]:
+    """What tells the dropout of further processes from that of the first, which is that of one alone."""
+    return (processes.rank(),) if processes.rank() else ()
 
 
 def _place(number: int, count: int, accumulate: int) -> tuple[int, int]:

@@ -68,10 +68,11 @@ class ConsoleLog:
 
     def row(self, row: dict[str, Any]) -> None:
         """Add a line."""
+        heads = [_short(name) for name in row]
         if not self._headed:
-            self.console.print("[bold]" + "  ".join(f"{_short(name):>13}" for name in row))
+            self.console.print("[bold]" + " ".join(map(_fit, heads, heads)))
             self._headed = True
-        self.console.print("  ".join(f"{_number(value):>13}" for value in row.values()), highlight=False)
+        self.console.print(" ".join(map(_fit, map(_number, row.values()), heads)), highlight=False)
 
     def end(self, progress: Progress) -> None:
         """Take the bar away."""
@@ -158,8 +159,18 @@ def _line(row: dict[str, Any]) -> str:
     return json.dumps(defined) + "\n"
 
 
+_SHORT = {"val_loss": "val_loss", "learning_rate": "rate", "val_effective_rank": "rank"}
+"""What stands above a column in place of its name; else the name without ``val_``."""
+
+
 def _short(name: str) -> str:
-    return name.removeprefix("val_balanced_").replace("learning_rate", "rate")
+    return _SHORT.get(name, name.removeprefix("val_balanced_").removeprefix("val_"))
+
+
+def _fit(text: str, head: str) -> str:
+    """Right-aligned in the column of this head; ``1.234e-05`` takes nine places, and the eight columns of a pretraining
+    79."""
+    return text.rjust(max(len(head), 5 if head == "epoch" else 9))
 
 
 def _number(value: Any) -> str:

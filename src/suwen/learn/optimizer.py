@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -42,7 +43,21 @@ def make_optimizer(
         return torch.optim.SGD(
             rows, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
         )
-    return torch.optim.AdamW(rows, lr=settings.learning_rate, betas=(settings.momentum, 0.999))
+    # one kernel for all parameters; with fp16 it would unscale gradients itself, after they had to be clipped
+    fused = settings.precision != "fp16"
+    return torch.optim.AdamW(rows, lr=settings.learning_rate, betas=(settings.momentum, 0.999), fused=fused)
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take a state back out of a checkpoint, laid out in memory as the parameters are (channels-last, say).
+
+    A checkpoint holds plain layouts, and a fused kernel walks a parameter and its moments in step.
+    """
+    optimizer.load_state_dict(state)
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def make_rate(settings: TrainingSettings, steps_per_epoch: int) -> Rate:

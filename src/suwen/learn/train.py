@@ -23,11 +23,13 @@ from suwen.core.task import Task, load_object
 from suwen.learn.adaptation import Lesson, Place, adaptation_of
 from suwen.learn.average import Average
 from suwen.learn.batches import Augment, Batches
+from suwen.learn.compiled import compile_steps, compiles
 from suwen.learn.device import choose_precision, make_fabric
 from suwen.learn.fit import fit
 from suwen.learn.log import Log
 from suwen.learn.objectives.pseudo_labels import with_pseudo_labels
 from suwen.learn.optimizer import make_optimizer, make_rate
+from suwen.learn.processes import told
 from suwen.learn.progress import Progress
 from suwen.learn.randomness import derive
 from suwen.learn.unlabelled import Views, WithUnlabelled
@@ -50,6 +52,7 @@ class Trained:
     progress: Progress
     precision: str
     device: str
+    compiled: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """``training`` of ``metrics.json``."""
@@ -61,6 +64,7 @@ class Trained:
             "best_epoch": progress.best_epoch,
             "device": self.device,
             "precision": self.precision,
+            "compiled": self.compiled,
         }
 
 
@@ -94,7 +98,8 @@ def train(
         )
     settings = recipe.training
     precision = choose_precision(settings.precision)
-    fabric = make_fabric(precision)
+    fabric = make_fabric(precision, settings)
+    _same_everywhere(dataset)
     adaptation = adaptation_of(recipe)
     model = build_model(task, dataset, recipe)
     adaptation.prepare(model.encoder, settings)
@@ -109,6 +114,9 @@ def train(
         return Trained(_ready(model), judged, precision, str(fabric.device))
     if settings.channels_last:
         module.to(memory_format=torch.channels_last)
+    compiled = compiles(settings, fabric.device)
+    if compiled:
+        compile_steps(module)
     optimizer = make_optimizer(module, settings, _depths(model.encoder))
     batches = _batches(task, lesson, rows, recipe, fabric.device, unlabelled)
     rate = make_rate(settings, -(-len(batches) // settings.accumulate))
@@ -128,7 +136,18 @@ def train(
     )
     progress = fit(module, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
     model.encoder = adaptation.finish(model.encoder)
-    return Trained(_ready(model), progress, precision, str(fabric.device))
+    return Trained(_ready(model), progress, precision, str(fabric.device), compiled)
+
+
+def _same_everywhere(dataset: Dataset) -> None:
+    """Several processes must slice the same rows."""
+    first = told(dataset.fingerprint)
+    if first != dataset.fingerprint:
+        raise DataError(
+            "the processes read different data",
+            why=f"the first has the fingerprint {first}, this one {dataset.fingerprint}",
+            fix="the same files at the same path on every machine",
+        )
 
 
 def build_model(task: Task, dataset: Dataset, recipe: Recipe) -> Model:

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from suwen.core.dataset import Batch
 from suwen.learn.augment import ImageAugment
+from suwen.learn.processes import Part
 
 STRONG: dict[str, dict[str, float]] = {
     "affine": {"rotate": 20, "shift": 0.12, "scale": 0.3, "stretch": 0.2, "shear": 10},
@@ -33,9 +34,9 @@ class TwoViews(Unmixed):
 
     count = 2
 
-    def __call__(self, batch: Batch, generator: Generator) -> Batch:
+    def __call__(self, batch: Batch, generator: Generator, part: Part | None = None) -> Batch:
         """The batch with its views."""
-        views = [super(TwoViews, self).__call__(batch, generator)["inputs"] for _ in range(self.count)]
+        views = [super(TwoViews, self).__call__(batch, generator, part)["inputs"] for _ in range(self.count)]
         return {**batch, "inputs": torch.stack(views)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from suwen.core.recipe import TrainingSettings
 from suwen.learn.average import Average, learned
 from suwen.learn.checkpoint import load_checkpoint, save_checkpoint
 from suwen.learn.log import Log
+from suwen.learn.optimizer import restore_optimizer
+from suwen.learn.processes import by_first, told
 from suwen.learn.progress import Progress
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
@@ -87,8 +90,9 @@ class Watch:
     def begin(self) -> Progress:
         """Where to start: at a checkpoint if there is one."""
         progress = Progress()
-        if self.file is not None and self.file.is_file():
-            progress = self._restore(load_checkpoint(self.file))
+        state = told(load_checkpoint(self.file) if self.file is not None and self.file.is_file() else None)
+        if state is not None:
+            progress = self._restore(state)
         for log in self.logs:
             log.begin(progress, self.settings.epochs, self.batches)
         self._began = self._saved = time.monotonic()
@@ -101,7 +105,8 @@ class Watch:
 
     def saw(self, progress: Progress, loss: Tensor, batch: Batch) -> None:
         """Note a loss. On a GPU it is read only now and then, so that the device need not wait."""
-        self._pending.append((loss.detach(), len(batch["index"]), batch["index"]))
+        rows = batch["part"].whole if "part" in batch else batch["index"]
+        self._pending.append((loss.detach(), len(rows), rows))
         if loss.device.type == "cpu" or len(self._pending) >= 20:
             self._read(progress)
 
@@ -170,7 +175,7 @@ class Watch:
                 fix=f"put the data back as they were; or, to train from the start, rm {self.file}",
             )
         self.module.load_state_dict(state["module"], strict=False)
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self.optimizer, state["optimizer"])
         if self.average is not None:
             self.average.steps = state["average"]["steps"]
             for key, value in state["average"]["weights"].items():
@@ -201,7 +206,7 @@ class Watch:
         if self.average is not None:
             own = {key: value.clone() for key, value in learned(self.module).items()}
             self.module.load_state_dict(self.average.weights, strict=False)
-        figures = dict(self.evaluate(self.module))
+        figures = dict(by_first(partial(self.evaluate, self.module)))
         score = [figures.pop("score"), -figures.get("loss", 0.0)]
         if progress.best is None or score > progress.best or any(math.isnan(value) for value in progress.best):
             progress.best, progress.best_epoch, progress.since_best = score, progress.epoch + 1, 0

@@ -10,28 +10,29 @@ from typing import Any
 
 from rich.console import Console
 
-from suwen.core.dataset import DataCheck, Dataset
+from suwen.core.dataset import Dataset
 from suwen.core.errors import RecipeError
 from suwen.core.files import write_json
 from suwen.core.model import Model
 from suwen.core.recipe import Recipe, make_recipe, parse_set, read_recipe
-from suwen.core.registry import READERS, TASKS
+from suwen.core.registry import TASKS
 from suwen.core.run import Run
 from suwen.core.task import Task
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.summarise import summarise
 from suwen.evaluation.threshold import choose_threshold
 from suwen.learn.adaptation import adaptation_of
-from suwen.learn.train import Trained, train
+from suwen.learn.device import check_devices, rank_here
+from suwen.learn.train import Trained
 from suwen.verbs.explaining import compare_explanations, in_short
-from suwen.verbs.first import First, first_of, keeping_task, write_fisher
+from suwen.verbs.first import write_fisher
 from suwen.verbs.folder import claim, clear, refuse_finished
-from suwen.verbs.judge import calibrate, judge, judge_baselines, score_by
+from suwen.verbs.judge import calibrate, judge, judge_baselines
+from suwen.verbs.material import Material, read_material
 from suwen.verbs.reporting import warnings_of, write_run_report
-from suwen.verbs.seen import bases_of, seen_before, write_seen
-from suwen.verbs.sources import build_dataset, same_held_out, split_seed
-from suwen.verbs.teacher import taught_task, teacher_of
-from suwen.verbs.unlabelled import Unlabelled, read_unlabelled, refuse_unlabelled
+from suwen.verbs.seen import bases_of, write_seen
+from suwen.verbs.sources import split_seed
+from suwen.verbs.unlabelled import refuse_unlabelled
 from suwen.verbs.work import card_of, counts_of, make_logs, versions
 
 JUDGED: tuple[str, ...] = ("val", "test")
@@ -50,6 +51,10 @@ def finetune(
     adapt: str | None = None,
     head: str | None = None,
     precision: str | None = None,
+    devices: int | None = None,
+    nodes: int | None = None,
+    strategy: str | None = None,
+    compile: str | bool | None = None,
     positive: str | None = None,
     by: Sequence[str] = (),
     labels: Sequence[str | Path] = (),
@@ -78,7 +83,12 @@ def finetune(
         data: a folder of class folders, a manifest CSV, or a MedMNIST-format ``.npz``.
         encoder: ``FAMILY:NAME``, ``"timm:resnet50"``, ``"run:runs/pretrained"``.
         weights: pretrained weights: a ``.safetensors`` file, a folder, ``"hub"``; random ones unless given.
-        epochs, batch_size, learning_rate, adapt, precision: see `suwen.core.recipe.TrainingSettings`.
+        epochs, batch_size, learning_rate, adapt, precision: see `suwen.core.recipe.TrainingSettings`. A batch is
+            that of all devices together, so that their number changes nothing but the time and the last bits.
+        devices: GPUs of each machine to train on; without a GPU, processes that share its cores.
+        nodes: machines; the same command is started on each, with ``MASTER_ADDR``, ``MASTER_PORT``, ``NODE_RANK``.
+        strategy: of several devices: ``"ddp"``.
+        compile: ``torch.compile`` of the training step: True, False, or ``"auto"``, which does on GPUs and not on CPUs.
         head: a row of ``suwen.heads``: ``"classify"`` (linear) or ``"knn"``; the task's own unless given.
         size: side of the input images in pixels; chosen from the data unless given.
         positive: the positive label of a binary question; the last one unless given.
@@ -123,6 +133,10 @@ def finetune(
             "learning_rate": learning_rate,
             "adapt": adapt,
             "precision": precision,
+            "devices": devices,
+            "nodes": nodes,
+            "strategy": strategy,
+            "compile": compile,
         },
         "first": {"keep": keep, "data": None if also is None else str(also)},
         "unlabelled": {"source": None if unlabelled is None else str(unlabelled)},
@@ -137,7 +151,10 @@ def finetune(
     refuse_unlabelled(TASKS[settings.task], settings)
     if not settings.data.source:
         raise RecipeError("no data", why="nothing to learn from", fix="suwen finetune TASK DATA --out RUN")
+    check_devices(settings.training)
     run = Run(out or Path("runs") / settings.task)
+    if rank_here(settings.training):
+        return Finetuning(settings, run, Console(quiet=True)).join()
     console = Console(quiet=quiet, highlight=False)
     refuse_finished(run, overwrite)
     return Finetuning(settings, run, console, tuple(log), overwrite, Run(extend) if extend else None).run_it()
@@ -199,97 +216,54 @@ class Finetuning:
     def run_it(self) -> Model:
         """Read, check, train, calibrate, save, judge, report."""
         began = time.monotonic()
-        task: Task = TASKS[self.recipe.task]
-        first, teacher = first_of(self.recipe), teacher_of(self.recipe)
-        dataset, check = self.read(task, first)
-        if teacher is not None:
-            teacher.refuse_others(dataset)
-        pool = self.read_beside(task, dataset, check, first)
-        self.recipe = self.recipe.completed(
-            inputs=dataset.preprocess.model_dump(),
-            rows=len(dataset.where("train")),
-            unlabelled=0 if pool is None else len(pool.rows),
-        )
+        material = read_material(self.recipe, self.console, self.extends)
+        dataset, pool, teacher = material.dataset, material.pool, material.teacher
+        self.recipe = material.completed(self.recipe)
         claim(self.run, self.recipe, self.overwrite)
         self.console.print(
             f"[bold]{self.recipe.encoder.name}[/], {self.recipe.training.epochs} epochs → {self.run.path}"
         )
-        trained = train(
-            taught_task(keeping_task(task, first, tuple(dataset.labels)), teacher),
-            dataset,
-            self.recipe,
-            score=score_by(task, dataset),
-            folder=self.run.checkpoints,
-            logs=make_logs(self.logs, self.run, self.console, self.recipe),
-            unlabelled=None if pool is None else pool.dataset,
-        )
-        model = trained.model
+        logs = make_logs(self.logs, self.run, self.console, self.recipe)
+        trained = material.train(self.recipe, folder=self.run.checkpoints, logs=logs)
+        model, history = trained.model, trained.progress.history
         calibrate(model, dataset, dataset.where("val"), self.recipe.evaluation)
         explanations = compare_explanations(model, dataset, self.recipe)
+        beside = {} if pool is None else {"unlabelled": pool.to_json(history)}
         model.card = card_of(model, dataset, self.recipe, self.console) | {"explanations": in_short(explanations)}
-        beside = {} if pool is None else {"unlabelled": pool.to_json(trained.progress.history)}
         model.card["data"] |= beside
         if teacher is not None:
             model.card = teacher.signed(model.card)
         self.run.save(model)
-        write_seen(self.run, dataset, bases_of(self.recipe), None if pool is None else pool.dataset)
+        write_seen(self.run, dataset, bases_of(self.recipe), material.unlabelled)
         write_fisher(self.run, model, dataset, self.recipe)
-        outcomes = {
-            split: judge(model, dataset, dataset.where(split)) for split in ("val", "test") if len(dataset.where(split))
-        }
-        baselines = judge_baselines(task, dataset, outcomes)
+        outcomes = {split: judge(model, dataset, dataset.where(split)) for split in JUDGED if len(dataset.where(split))}
+        baselines = judge_baselines(material.task, dataset, outcomes)
         metrics = self.metrics(model, dataset, trained, outcomes, baselines) | {"explanations": explanations}
         metrics["data"] |= beside
-        checked = check.to_dict()
-        if pool is not None:
-            checked["tables"].append(pool.table())
-        if first is not None and self.recipe.first.data is not None:
-            metrics["first"] = first.before_and_after(model, self.recipe.evaluation.resamples)
-        if teacher is not None and outcomes:
-            split = "test" if "test" in outcomes else "val"
-            metrics["teacher"] = teacher.beside(model, outcomes[split], dataset, split)
+        metrics |= self.compared(material, model, outcomes)
         write_json(self.run.metrics, metrics)
-        history = trained.progress.history
-        write_run_report(self.run, model, dataset, checked, self.recipe, metrics, outcomes, baselines, history)
+        check = material.checked()
+        write_run_report(self.run, model, dataset, check, self.recipe, metrics, outcomes, baselines, history)
         clear(self.run.checkpoints)
         self._say(metrics, time.monotonic() - began)
         return model
 
-    def read(self, task: Task, first: First | None = None) -> tuple[Dataset, DataCheck]:
-        """The data, split, decoded, checked; the check is printed."""
-        reader, data = READERS[task.reader], self.recipe.data
-        self.console.print(f"[bold]{task.name}[/]  {data.source}")
-        samples = reader.read(data.source)
-        preprocess = reader.preprocess(
-            samples, {key: value for key, value in self.recipe.inputs.items() if value is not None}
-        )
-        rehearsed = first.rehearsed() if first is not None and self.recipe.first.keep == "rehearsal" else []
-        dataset = build_dataset(reader, samples, preprocess, self.recipe, rehearsed)
-        check = reader.check(dataset, allow_leak=data.allow_leak)
-        check.leaks += seen_before(bases_of(self.recipe), dataset, dataset.where("test"), allow_leak=data.allow_leak)
-        if self.extends is not None:
-            same_held_out(self.extends, dataset)
-        if first is not None and self.recipe.first.data is not None:
-            first.refuse_leaks(dataset)
-        self.console.print(check.render())
-        return dataset, check
+    def join(self) -> Model:
+        """What every process but the first does: train with it. It writes nothing and judges nothing."""
+        material = read_material(self.recipe, self.console)
+        self.recipe = material.completed(self.recipe)
+        return material.train(self.recipe).model
 
-    def read_beside(self, task: Task, dataset: Dataset, check: DataCheck, first: First | None) -> Unlabelled | None:
-        """The unlabelled data, if there are any; what became of them is printed, and the check hears of it."""
-        pool = read_unlabelled(task, self.recipe, dataset)
-        if pool is None:
-            return None
+    def compared(self, material: Material, model: Model, outcomes: dict[str, Outcome]) -> dict[str, Any]:
+        """What ``metrics.json`` says of other Runs: the first site before and after, the teacher."""
+        found: dict[str, Any] = {}
+        first, teacher = material.first, material.teacher
         if first is not None and self.recipe.first.data is not None:
-            first.refuse_leaks(pool.dataset)
-        check.leaks += pool.leaks
-        check.warnings += pool.warnings
-        self.console.print(f"[bold]without labels[/]  {pool.source}")
-        for what, count in pool.counts.items():
-            self.console.print(f"{count:>8}  {what}")
-        for kind, lines in (("leak", pool.leaks), ("warning", pool.warnings)):
-            for line in lines:
-                self.console.print(f"{kind}: {line}", style="bold red" if kind == "leak" else "yellow", markup=False)
-        return pool
+            found["first"] = first.before_and_after(model, self.recipe.evaluation.resamples)
+        if teacher is not None and outcomes:
+            split = "test" if "test" in outcomes else "val"
+            found["teacher"] = teacher.beside(model, outcomes[split], material.dataset, split)
+        return found
 
     def metrics(
         self,

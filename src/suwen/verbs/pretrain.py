@@ -20,6 +20,7 @@ from suwen.core.run import Run
 from suwen.core.task import Task
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.summarise import summarise
+from suwen.learn.device import check_devices, rank_here
 from suwen.learn.train import Trained, train
 from suwen.verbs.finetune import full_recipe, given
 from suwen.verbs.folder import claim, clear, refuse_finished
@@ -28,6 +29,7 @@ from suwen.verbs.probing import Probing
 from suwen.verbs.reporting import write_run_report
 from suwen.verbs.seen import bases_of, write_seen
 from suwen.verbs.work import card_of, make_logs, prepare, versions
+from suwen.verbs.workers import workers
 
 
 def pretrain(
@@ -41,6 +43,10 @@ def pretrain(
     learning_rate: float | None = None,
     size: int | None = None,
     precision: str | None = None,
+    devices: int | None = None,
+    nodes: int | None = None,
+    strategy: str | None = None,
+    compile: str | bool | None = None,
     probe: str | Path | None = None,
     seed: int | None = None,
     recipe: str | Path | None = None,
@@ -60,8 +66,8 @@ def pretrain(
     Args:
         objective: a pretraining task that ``suwen tasks`` lists, ``"image-contrastive"``.
         data: as for ``finetune``, or a folder of unlabelled images.
-        encoder, weights, epochs, batch_size, learning_rate, size, precision, seed, recipe, set, out, log, skip_bad,
-            overwrite, quiet: as for ``finetune``.
+        encoder, weights, epochs, batch_size, learning_rate, size, precision, devices, nodes, strategy, compile, seed,
+            recipe, set, out, log, skip_bad, overwrite, quiet: as for ``finetune``.
         probe: labelled data on which the features are judged, where `data` has no labels.
 
     Returns:
@@ -84,6 +90,10 @@ def pretrain(
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "precision": precision,
+            "devices": devices,
+            "nodes": nodes,
+            "strategy": strategy,
+            "compile": compile,
         },
         "seed": seed,
         "task": objective,
@@ -93,7 +103,10 @@ def pretrain(
         raise RecipeError("no data", why="nothing to learn from", fix="suwen pretrain OBJECTIVE DATA --out RUN")
     _is_objective(TASKS[settings.task])
     _has_no_teacher(settings)
+    check_devices(settings.training)
     run = Run(out or Path("runs") / settings.task)
+    if rank_here(settings.training):
+        return Pretraining(settings, run, Console(quiet=True)).join()
     refuse_finished(run, overwrite)
     return Pretraining(settings, run, Console(quiet=quiet, highlight=False), tuple(log), overwrite).run_it()
 
@@ -121,14 +134,9 @@ class Pretraining:
         )
         probing = Probing.on(self._labelled(task, dataset), dataset, rows)
         before = probing.before(task, dataset, self.recipe)
-        trained = train(
-            task,
-            dataset,
-            self.recipe,
-            probe=probing,
-            folder=self.run.checkpoints,
-            logs=make_logs(self.logs, self.run, self.console, self.recipe),
-        )
+        logs = make_logs(self.logs, self.run, self.console, self.recipe)
+        with workers(self.recipe, "pretrain"):
+            trained = train(task, dataset, self.recipe, probe=probing, folder=self.run.checkpoints, logs=logs)
         model = trained.model
         model.card = card_of(model, dataset, self.recipe, self.console)
         self.run.save(model)
@@ -137,6 +145,16 @@ class Pretraining:
         clear(self.run.checkpoints)
         self._say(probing, trained, time.monotonic() - began)
         return model
+
+    def join(self) -> Model:
+        """What every process but the first does: train with it. It writes nothing and probes nothing."""
+        task = TASKS[self.recipe.task]
+        dataset, _ = self.read(task)
+        rows = dataset.where("train")
+        self.recipe = self.recipe.completed(inputs=dataset.preprocess.model_dump(), rows=len(rows))
+        probing = Probing.on(self._labelled(task, dataset), dataset, rows)
+        with workers(self.recipe, "pretrain"):
+            return train(task, dataset, self.recipe, probe=probing).model
 
     def read(self, task: Task) -> tuple[Dataset, DataCheck]:
         """The data, decoded and checked; where nothing is labelled and nothing split, all of it is learned from."""

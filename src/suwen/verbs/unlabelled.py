@@ -13,6 +13,7 @@ from suwen.core.recipe import Recipe
 from suwen.core.registry import HEADS, READERS
 from suwen.core.task import Task
 from suwen.data.samples import Samples
+from suwen.learn.device import several
 from suwen.learn.keep import KEEP
 from suwen.verbs.seen import digests_of
 from suwen.verbs.sources import SHOWN
@@ -79,6 +80,12 @@ def refuse_unlabelled(task: Task, recipe: Recipe) -> None:
             "--adapt head",
             "pseudo-labels teach an encoder what stays the same in two views of an image; a frozen one learns nothing",
             "--adapt full, or --adapt lora",
+        ),
+        (
+            several(recipe.training),
+            f"--devices {recipe.training.devices} --nodes {recipe.training.nodes}",
+            "unlabelled batches are not shared between processes yet",
+            "--devices 1",
         ),
         (
             recipe.teacher.run is not None,

@@ -13,10 +13,13 @@ from suwen.core.encoder import Encoder
 from suwen.core.recipe import Recipe
 from suwen.core.task import StepOutput
 from suwen.learn.objectives.settings import Bounds, objective_settings
+from suwen.learn.processes import gathered
 
 
 class Contrastive(nn.Module):
     """SimCLR (Chen et al. 2020): an encoder, and a projection that is thrown away after pretraining.
+
+    The others that an input is told from are those of the whole batch, also where several processes share it.
 
     Takes batches whose ``inputs`` are ``(V, B, …)``: V ≥ 2 views of the same B inputs (`suwen.learn.views`).
 
@@ -41,7 +44,7 @@ class Contrastive(nn.Module):
         """``{"loss": scalar, "output": (V, B, P) projections}``."""
         views = batch["inputs"]
         projected = self.project(self.encoder(views.flatten(0, 1)).pooled).float().unflatten(0, views.shape[:2])
-        return {"loss": nt_xent(projected, self.temperature), "output": projected}
+        return {"loss": nt_xent(gathered(projected, batch, dim=1), self.temperature), "output": projected}
 
     def after_step(self) -> None:
         """Nothing to do."""

@@ -21,9 +21,17 @@ from suwen.core.errors import RecipeError
 from suwen.core.recipe import Recipe
 from suwen.core.task import StepOutput
 from suwen.learn.objectives.settings import Bounds, objective_settings
+from suwen.learn.processes import uniform
 
 VISIBLE = 0.02
 """Change of grey, of a range of 1, below which a part looks the same as before and counts as its own: 5 of 255."""
+
+
+REACH = 0.8
+"""Centres lie within this share of the way from the middle to an edge: the rim shows little of the patient."""
+
+THERE = 0.5
+"""Probability of each patch, so that a quarter of the images with two are left as they are."""
 
 
 class ForeignPatches(nn.Module):
@@ -31,7 +39,7 @@ class ForeignPatches(nn.Module):
 
     ``x' = x + α m (y - x)``, with y another image of the batch, m a soft-edged ellipse (1 inside, 0 outside) and α how
     much of y is blended in. The coarsest map must give ``α m`` on a finer grid, by one linear layer, so that the
-    features themselves hold what was found and where.
+    features themselves hold what was found and where. Where several processes share a batch, y is of the same part.
 
     Settings (``objective``): ``patches``, most an image; ``least`` and ``most``, half-axes as shares of the side;
     ``faintest``, the least α; ``detail``, cells of the answer to a side of one cell of the coarsest map.
@@ -62,7 +70,7 @@ class ForeignPatches(nn.Module):
         """``{"loss": mean binary cross-entropy of the grid, "output": (B, 1, G, G) its logits}``."""
         images = batch["inputs"]
         images = images.float() / 255 if images.dtype == torch.uint8 else images
-        changed, share = blend(images, self._draw(images))
+        changed, share = blend(images, self._draw(images, batch))
         maps = self.encoder(changed).maps
         assert maps is not None
         logits: Tensor = self.read(maps[-1]).float()
@@ -72,18 +80,18 @@ class ForeignPatches(nn.Module):
     def after_step(self) -> None:
         """Nothing to do."""
 
-    def _draw(self, images: Tensor) -> Patches:
+    def _draw(self, images: Tensor, batch: Batch) -> Patches:
         """For each image up to ``patches`` ellipses, and whose parts they are filled with."""
-        inputs, settings = len(images), self.settings
-        shape = (inputs, int(settings["patches"]))
+        settings, count = self.settings, int(self.settings["patches"])
+        drawn = uniform(len(images), 7 * count, batch).reshape(-1, count, 7).to(images.device)
         low, high = math.log(settings["least"]), math.log(settings["most"])
         return Patches(
-            partner=_another(inputs).to(images.device),
-            centre=(torch.rand(*shape, 2) * 2 - 1).to(images.device) * 0.8,
-            axes=(torch.rand(*shape, 2) * (high - low) + low).exp().to(images.device) * 2,
-            angle=(torch.rand(shape) * math.pi).to(images.device),
-            alpha=(torch.rand(shape) * (1 - settings["faintest"]) + settings["faintest"]).to(images.device),
-            there=(torch.rand(shape) < 0.5).to(images.device),
+            partner=_another(len(images)).to(images.device),
+            centre=(drawn[..., :2] * 2 - 1) * REACH,
+            axes=2 * (drawn[..., 2:4] * (high - low) + low).exp(),
+            angle=drawn[..., 4] * math.pi,
+            alpha=drawn[..., 5] * (1 - settings["faintest"]) + settings["faintest"],
+            there=drawn[..., 6] < THERE,
         )
 
 

@@ -15,6 +15,7 @@ from suwen.core.errors import RecipeError
 from suwen.core.recipe import Recipe
 from suwen.core.task import StepOutput
 from suwen.learn.objectives.settings import Bounds, objective_settings
+from suwen.learn.processes import uniform
 
 HEAD_WIDTH = 32
 """Width of an attention head of the decoder."""
@@ -84,7 +85,7 @@ class MaskedPatches(nn.Module):
         patches = cast(PatchEncoder, self.encoder)
         prepared = patches.prepare(batch["inputs"])
         tokens = patches.tokenize(prepared)
-        shuffled, back, visible = self._draw(tokens)
+        shuffled, back, visible = self._draw(tokens, batch)
         seen = patches.contextualise(_pick(tokens, shuffled[:, :visible]))
         predicted = self._restore(seen, back).float()
         hidden = back >= visible
@@ -96,11 +97,11 @@ class MaskedPatches(nn.Module):
     def after_step(self) -> None:
         """Nothing to do."""
 
-    def _draw(self, tokens: Tensor) -> tuple[Tensor, Tensor, int]:
+    def _draw(self, tokens: Tensor, batch: Batch) -> tuple[Tensor, Tensor, int]:
         """A random order of each input's patches, its inverse, and how many of them are visible: at least one."""
         count = tokens.shape[1]
         visible = min(count - 1, max(1, round(count * (1 - self.masked))))
-        shuffled = torch.rand(tokens.shape[:2]).argsort(1).to(tokens.device)
+        shuffled = uniform(len(tokens), count, batch).argsort(1).to(tokens.device)
         return shuffled, shuffled.argsort(1), visible
 
     def _restore(self, seen: Tensor, back: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from suwen.core.dataset import Batch
 from suwen.core.recipe import Recipe
 from suwen.core.task import StepOutput
 from suwen.learn.objectives.settings import Bounds, objective_settings
+from suwen.learn.processes import mean
 
 
 class SelfDistillation(nn.Module):
@@ -59,7 +60,7 @@ class SelfDistillation(nn.Module):
             heard = self._say(self.encoder, self.project, views[:2])
             target = ((heard - self.centre) / self._teacher_temperature()).softmax(-1)
             if self.training:
-                self.centre.lerp_(heard.mean((0, 1)), 1 - self.settings["centre"])
+                self.centre.lerp_(mean(heard.mean((0, 1)), batch), 1 - self.settings["centre"])
         log_p = (said / self.settings["student"]).log_softmax(-1)
         return {"loss": cross_views(target, log_p), "output": heard}
 

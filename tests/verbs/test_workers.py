@@ -1,0 +1,132 @@
+"""Two processes on one machine end where one ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import suwen
+from suwen.core.errors import RecipeError
+from suwen.learn.device import available_devices
+
+TWO = pytest.mark.skipif(available_devices()[0] < 2, reason="two processes need two processor cores or two GPUs")
+SETTINGS = (
+    "training.epochs=3",
+    "training.batch_size=40",
+    "training.optimizer=sgd",
+    "training.learning_rate=0.02",
+    "training.precision=fp32",
+    "evaluation.resamples=10",
+    "explanation.examples=0",
+)
+"""80 training images in batches of 40. SGD, since AdamW makes a whole step of what rounding leaves of a zero gradient,
+so that losses agree for longer than single weights do."""
+
+
+def losses(run: Path) -> list[float]:
+    return [json.loads(line)["train_loss"] for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def run_both(verb: Any, task: str, films: Path, folder: Path, *more: str, **keywords: Any) -> list[Path]:
+    """The same training by one process and by two."""
+    for devices in (1, 2):
+        verb(task, films, devices=devices, set=(*SETTINGS, *more), out=folder / str(devices), quiet=True, **keywords)
+    return [folder / "1", folder / "2"]
+
+
+def assert_alike(one: Path, two: Path, tolerance: float = 1e-4) -> None:
+    np.testing.assert_allclose(losses(one), losses(two), atol=1e-5, rtol=0)
+    first, second = (
+        {name: values for name, values in load_file(run / "model.safetensors").items() if "domain" not in name}
+        for run in (one, two)
+    )
+    assert first.keys() == second.keys() and any(name.startswith("encoder.") for name in first)
+    for name, values in first.items():
+        np.testing.assert_allclose(values, second[name], atol=tolerance, rtol=tolerance, err_msg=name)
+
+
+@TWO
+@pytest.mark.slow
+def test_a_fine_tuning_by_two_processes_ends_like_one(films: Path, tmp_path: Path) -> None:
+    """With batch normalisation, augmentation, mixing, accumulation, a moving average and parts of unequal size."""
+    one, two = run_both(
+        suwen.finetune,
+        "image-classification",
+        films,
+        tmp_path,
+        "training.batch_size=27",
+        "training.accumulate=2",
+        "training.average=0.9",
+        "augment={affine: {}, noise: {}, mixup: {}}",
+        encoder="timm:test_resnet",
+    )
+    assert_alike(one, two)
+    figures = [json.loads((run / "metrics.json").read_text()) for run in (one, two)]
+    assert figures[0]["splits"]["val"]["metrics"].keys() == figures[1]["splits"]["val"]["metrics"].keys()
+    assert {path.name.partition(".")[0] for path in one.iterdir()} == {
+        path.name.partition(".")[0] for path in two.iterdir()
+    }
+
+
+@TWO
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("objective", "encoder"),
+    [
+        ("image-contrastive", "timm:test_resnet"),
+        ("image-masked", "suwen:vit-narrow"),
+        ("image-self-distillation", "timm:test_vit"),
+    ],
+)
+def test_a_pretraining_by_two_processes_ends_like_one(
+    objective: str, encoder: str, films: Path, tmp_path: Path
+) -> None:
+    """Negatives, masks, centre and batch statistics are those of the whole batch."""
+    assert_alike(*run_both(suwen.pretrain, objective, films, tmp_path, encoder=encoder))
+
+
+@TWO
+@pytest.mark.slow
+def test_two_machines_train_together(films: Path, tmp_path: Path) -> None:
+    """Both here, as two nodes that meet at one address; only the first writes."""
+    command = [sys.executable, "-m", "suwen", "finetune", "image-classification", str(films), "--nodes", "2"]
+    command += ["--encoder", "timm:test_resnet", *(word for text in SETTINGS for word in ("--set", text))]
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29517"}
+    started = [
+        subprocess.Popen([*command, "--out", str(tmp_path / node)], env=os.environ | meeting | {"NODE_RANK": node})
+        for node in ("0", "1")
+    ]
+    assert [process.wait(timeout=200) for process in started] == [0, 0]
+    assert (tmp_path / "0" / "report.html").is_file() and not (tmp_path / "1").exists()
+    suwen.finetune(
+        "image-classification", films, encoder="timm:test_resnet", set=SETTINGS, out=tmp_path / "alone", quiet=True
+    )
+    assert_alike(tmp_path / "alone", tmp_path / "0")
+
+
+def test_more_devices_than_there_are_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    found, kind = available_devices()
+    with pytest.raises(RecipeError, match=f"--devices {found + 1}") as refused:
+        suwen.finetune("image-classification", tmp_path / "nowhere", devices=found + 1, out=tmp_path / "run")
+    assert f"has {found} {kind}" in refused.value.why and f"--devices {found}" in refused.value.fix
+
+
+def test_several_machines_must_know_where_they_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(RecipeError, match="--nodes 2 without MASTER_ADDR") as refused:
+        suwen.pretrain("image-contrastive", tmp_path, nodes=2, out=tmp_path / "run")
+    assert "NODE_RANK=0" in refused.value.fix
+
+
+def test_sharded_weights_are_not_promised(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="--strategy fsdp") as refused:
+        suwen.finetune("image-classification", tmp_path, strategy="fsdp", out=tmp_path / "run")
+    assert "--strategy ddp" in refused.value.fix
