@@ -96,8 +96,8 @@ class Taught(Supervised):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Taught:
         """Device and memory layout are the teacher's too."""
         for part in self.teacher.parts().values():
-            part._apply(fn, recurse)
-        super()._apply(fn, recurse)
+            part._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
 

@@ -87,7 +87,7 @@ class Trial:
             DataError: a figure is not defined on these validation images.
         """
         figures = {"fp32": self._figures(exact), "int8": self._figures(made)}
-        found = {
+        found: dict[str, Any] = {
             "split": "val",
             "n": len(self.dataset.where("val")),
             "data": self.source,
