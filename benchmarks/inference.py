@@ -57,7 +57,7 @@ def inference(
         settings={"encoder": encoder, "sides": SIDES, "batches": BATCHES, "seconds": seconds},
         columns=["size", "batch", "engine", "threads", "median (ms)", "95 % (ms)", "images/s", "× torch"],
         rows=[row for side in SIDES for row in _rows(side, found[side]["timing"])],
-        verdicts=[*_speed_verdicts(found), _answers_verdict(found)],
+        verdicts=[*_speed_verdicts(found, encoder), _answers_verdict(found)],
         figures={str(side): _as_json(row) for side, row in found.items()},
         notes=_notes(),
         quick=quick,
@@ -139,7 +139,7 @@ def _rows(side: int, timing: dict[int, Timed]) -> list[list[str]]:
     return found
 
 
-def _speed_verdicts(found: dict[int, dict[str, Any]]) -> list[Verdict]:
+def _speed_verdicts(found: dict[int, dict[str, Any]], encoder: str) -> list[Verdict]:
     verdicts = []
     for (side, batch), reach in REACH.items():
         row = best(found[side]["timing"][batch])
@@ -148,7 +148,7 @@ def _speed_verdicts(found: dict[int, dict[str, Any]]) -> list[Verdict]:
         times = base / row[name][1].median
         verdicts.append(
             Verdict(
-                what=f"ResNet-18 at {side} px, {batch} at once: the fastest engine against torch",
+                what=f"{encoder} at {side} px, {batch} at once: the fastest engine against torch",
                 value=f"{times:.2f}× ({name})",
                 reach="for information" if reach is None else f"≥ {reach:g}×",
                 met=None if reach is None else times >= reach,

@@ -30,7 +30,7 @@ def test_the_fastest_engine_is_judged_against_torch_at_each_size_and_batch() -> 
         28: {"timing": {1: timed(1.0, 0.5), 64: timed(1.0, 2.0)}, "differences": {"onnx 1": 3e-7}},
         224: {"timing": {1: timed(1.0, 0.8), 64: timed(1.0, 0.7)}, "differences": {"onnx 1": 2e-4}},
     }
-    verdicts = _speed_verdicts(found)
+    verdicts = _speed_verdicts(found, "resnet18")
     assert [row.met for row in verdicts] == [True, None, False, True] and len(REACH) == 4
     assert verdicts[1].value == "1.00× (torch)" and verdicts[2].value == "1.25× (onnx)"
     answers = _answers_verdict(found)
