@@ -12,6 +12,7 @@ from suwen.core.recipe import Recipe
 from suwen.core.registry import READERS, TASKS
 from suwen.core.run import Run
 from suwen.core.task import Task
+from suwen.data.heap import give_back
 from suwen.learn.train import Trained, train
 from suwen.verbs.first import First, first_of, keeping_task
 from suwen.verbs.judge import score_by
@@ -101,6 +102,7 @@ def read_material(recipe: Recipe, console: Console, extends: Run | None = None) 
         teacher.refuse_others(dataset)
     console.print(check.render())
     pool = _beside(task, recipe, dataset, check, first, console)
+    give_back()
     return Material(task=task, dataset=dataset, check=check, first=first, teacher=teacher, pool=pool)
 
 

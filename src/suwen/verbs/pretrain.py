@@ -18,6 +18,7 @@ from suwen.core.recipe import Recipe, parse_set, read_recipe
 from suwen.core.registry import READERS, TASKS
 from suwen.core.run import Run
 from suwen.core.task import Task
+from suwen.data.heap import give_back
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.summarise import summarise
 from suwen.learn.device import check_devices, rank_here
@@ -166,6 +167,7 @@ class Pretraining:
         dataset = prepare(reader, samples, self.recipe, fractions=fractions)
         check = reader.check(dataset, labelled=False, allow_leak=data.allow_leak)
         self.console.print(check.render())
+        give_back()
         return dataset, check
 
     def report(
