@@ -256,7 +256,8 @@ def forest_figure(
         axes.set(xlabel=metric_title(metric, words), ylim=(len(groups) - 0.4, -0.6))
         axes.tick_params(axis="y", length=0)
         axes.grid(True, axis="x")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0 + 0.9 / (len(groups) + 1)))
+        if overall is not None:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0 + 0.9 / (len(groups) + 1)))
 
     return draw_svg(draw, width=WIDTH, height=1.0 + 0.27 * len(groups), label=words["forest_alt"])
 
