@@ -11,7 +11,7 @@ from suwen.evaluation.words import ENGLISH, baseline_title, metric_title
 ROOM = Path(suwen.evaluation.__file__).parent
 BUILT = ("metric_", "split_", "criterion_", "calibration_of_", "baseline_")
 """Keys put together at run time begin like this."""
-LOGGED = {"learning_rate", "seconds", "samples_per_second", "epochs", "best_epoch", "device"}
+LOGGED = {"learning_rate", "seconds", "sure", "samples_per_second", "epochs", "best_epoch", "device"}
 """Keys that name columns of logs."""
 
 
