@@ -44,7 +44,7 @@ def run_both(verb: Any, task: str, films: Path, folder: Path, *more: str, **keyw
 
 def assert_alike(one: Path, two: Path) -> None:
     """The first epoch to 1e-5. Later ones drift as much as if one process had added a batch's rows in another order."""
-    np.testing.assert_allclose(losses(one)[0], losses(two)[0], atol=1e-5, rtol=0)
+    np.testing.assert_allclose(losses(one)[0], losses(two)[0], atol=1e-5, rtol=1e-5)
     np.testing.assert_allclose(losses(one), losses(two), atol=1e-3, rtol=0)
     first, second = (load_file(run / "model.safetensors") for run in (one, two))
     assert first.keys() == second.keys() and any(name.startswith("encoder.") for name in first)

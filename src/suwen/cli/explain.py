@@ -16,7 +16,7 @@ def explain(
     run: Annotated[str, typer.Argument(help="Folder of a Run.")],
     source: Annotated[str, typer.Argument(help="One file.")],
     method: Annotated[
-        str | None, typer.Option(help="A name that `suwen explanations` lists, best, or all. Default: the task's own.")
+        str | None, typer.Option(help="A name that `suwen explanations` lists, best, or all. Default: best.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="The label to explain. Default: the answer.")] = None,
     set: Annotated[
@@ -39,7 +39,7 @@ def explain(
 
       suwen explain runs/chest scan.dcm --out why.png
 
-      suwen explain runs/chest scan.dcm --method best
+      suwen explain runs/chest scan.dcm --method all
 
       suwen explain runs/chest scan.dcm --method lime --samples 1000 --set segments=grid
     """

@@ -50,8 +50,9 @@ def explain(
     Args:
         run: a Model or the folder of a Run.
         source: a file, or pixels ``(H, W)`` or ``(H, W, C)``.
-        method: a row of ``suwen.explanations``; the task's own unless given. ``"best"``: the one that measured best on
-            this Run when it was fine-tuned, or on `examples` where given. ``"all"``: every one that fits.
+        method: a row of ``suwen.explanations``. ``"best"``: the one that measured best on this Run when it was
+            fine-tuned, or on `examples` where given. ``"all"``: every one that fits. Unless given the best one, and
+            where none was measured the task's own.
         label: the label to explain; the answer given (or the most probable one) unless named.
         set: settings of the method, ``"samples=200"``. ``suwen explanations`` names the methods.
         samples: the same as ``samples=…`` in `set`.
@@ -146,15 +147,15 @@ class Asked:
 
 
 def method_named(model: Model, method: str | None, examples: Examples | None = None, seed: int = 0) -> str:
-    """The row meant: the task's own, the best one, or the one named.
+    """The row meant: the best one, or the one named; where neither is known, the task's own.
 
     Raises:
         RecipeError: the task has none, or nothing was measured that could be best.
     """
     if method is None:
-        if model.task.explanation is None:
+        if (shown := method_to_show(model)) is None:
             raise RecipeError(f"task {model.task.name} names no explanation", fix="--method NAME")
-        return model.task.explanation
+        return shown
     if method != "best":
         return method
     if examples is not None:
@@ -169,6 +170,12 @@ def method_named(model: Model, method: str | None, examples: Examples | None = N
             fix="--examples FOLDER with inputs like those of the training measures it now; or --method NAME",
         )
     return str(measured["best"])
+
+
+def method_to_show(model: Model) -> str | None:
+    """The method that measured best on this model, else the task's own."""
+    best: str | None = (model.card.get("explanations") or {}).get("best")
+    return best if best is not None else model.task.explanation
 
 
 def compare_some(

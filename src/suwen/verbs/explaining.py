@@ -45,12 +45,6 @@ def in_short(explanations: dict[str, Any]) -> dict[str, Any]:
     return {name: explanations.get(name) for name in ("best", "beats_random")}
 
 
-def method_to_show(model: Model) -> str | None:
-    """The method that measured best on this model, else the task's own."""
-    best = (model.card.get("explanations") or {}).get("best")
-    return best if best is not None else model.task.explanation
-
-
 def warning_of(explanations: dict[str, Any]) -> str | None:
     """A sentence where no method was shown to be more faithful than a random map."""
     if not explanations or explanations["beats_random"]:

@@ -20,7 +20,8 @@ from suwen.explanation.methods import method_of
 from suwen.explanation.overlay import overlay, picture, png, scaled
 from suwen.heads.knn import Neighbours
 from suwen.simulation.observer import best_possible
-from suwen.verbs.explaining import method_to_show, warning_of
+from suwen.verbs.explain import method_to_show
+from suwen.verbs.explaining import warning_of
 
 EXAMPLES = 6
 """Right ones and as many wrong ones."""

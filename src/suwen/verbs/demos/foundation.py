@@ -72,8 +72,7 @@ def foundation(*, out: Path, patients: int, seed: int, quiet: bool) -> Path:
     console.print("[bold]6 explain[/]   one film")
     film = _film(films, "opacity")
     with _clock(found, "explanation"):
-        method = "best" if (chosen.card.get("explanations") or {}).get("best") else None
-        found.explanation = explain(chosen, film, method=method, label="opacity", out=out / "why.png")
+        found.explanation = explain(chosen, film, label="opacity", out=out / "why.png")
     console.print("[bold]7 export and time[/]   for faster engines")
     with _clock(found, "export"):
         _export(out / ARMS[1].run, quiet, found)
