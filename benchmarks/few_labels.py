@@ -106,7 +106,7 @@ def few_labels(
     for seed in range(1 if quick else seeds):
         for name, figures in _seed(dataset, seed, on, quick):
             found.setdefault(name, []).append(figures)
-            typer.echo(f"seed {seed}  {name:<30}" + "  ".join(f"{what} {value:.3f}" for what, value in figures.items()))
+            typer.echo(f"seed {seed}  {name:<46}" + "  ".join(f"{what} {value:.3f}" for what, value in figures.items()))
     result = Result(
         name="few-labels",
         settings={
