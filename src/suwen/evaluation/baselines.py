@@ -5,8 +5,9 @@ Each baseline answers the same samples as the model, so that the same metrics an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,28 +112,30 @@ def _fit_logistic_pixels(train: LabelledImages, validation: LabelledImages, widt
         found /= spread
         return found
 
-    inputs, checked = standardised(features), standardised(small_grey(validation.images))
+    def read(images: Images) -> Iterator[Floats]:
+        # a part at a time: all features of a large split would grow with it
+        for start in range(0, len(images), _CHUNK):
+            yield standardised(small_grey(images, np.arange(start, min(start + _CHUNK, len(images)))))
+
+    inputs, checked, check = standardised(features), partial(read, validation.images), validation.target
     if target.ndim == 1:
-        model = _likeliest(inputs, target, checked, validation.target, width)
+        model = _likeliest(inputs, target, checked, check, width)
     else:
-        models = [
-            _likeliest(inputs, target[:, column], checked, validation.target[:, column], 2) for column in range(width)
-        ]
+        models = [_likeliest(inputs, target[:, column], checked, check[:, column], 2) for column in range(width)]
 
         def model(rows: Floats) -> Floats:
             return np.stack([each(rows)[:, 1] for each in models], axis=1)
 
-    def predict(images: Images) -> Floats:
-        chunks = [np.arange(start, min(start + _CHUNK, len(images))) for start in range(0, len(images), _CHUNK)]
-        return np.concatenate([model(standardised(small_grey(images, chunk))) for chunk in chunks])
-
-    return predict
+    return lambda images: np.concatenate([model(rows) for rows in read(images)])
 
 
 def _likeliest(
-    inputs: Floats, target: NDArray[Any], checked: Floats, check: NDArray[Any], width: int
+    inputs: Floats, target: NDArray[Any], checked: Callable[[], Iterator[Floats]], check: NDArray[Any], width: int
 ) -> Callable[[Floats], Floats]:
-    """Logistic regression with the penalty under which validation is most likely: (N, F) → (N, width)."""
+    """Logistic regression with the penalty under which validation is most likely: (N, F) → (N, width).
+
+    Validation is read by `checked`, in parts.
+    """
     present = np.unique(target)
     if len(present) == 1:
         return lambda rows: np.tile(np.eye(width)[present[0]], (len(rows), 1))
@@ -144,7 +147,9 @@ def _likeliest(
 
     with threadpool_limits(1):  # on a busy machine, threads that wait for each other cost ten times the work itself
         models = [LogisticRegression(C=penalty, max_iter=200, tol=1e-3).fit(inputs, target) for penalty in PENALTIES]
-    losses = [log_loss(check, spread_out(model, checked), labels=np.arange(width)) for model in models]
+    parts = [[spread_out(model, rows) for model in models] for rows in checked()]
+    said = [np.concatenate(each) for each in zip(*parts, strict=True)]
+    losses = [log_loss(check, each, labels=np.arange(width)) for each in said]
     best = models[int(np.argmin(losses))]
     return lambda rows: spread_out(best, rows)
 
