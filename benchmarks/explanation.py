@@ -34,7 +34,7 @@ from suwen.explanation.random_maps import moved, random_maps
 from suwen.explanation.truth import hit, overlap
 from suwen.heads.classify import Classify
 from suwen.simulation.hospital import simulate
-from suwen.verbs.demo import RECIPE
+from suwen.verbs.demos.chain import RECIPE
 from suwen.verbs.finetune import finetune
 
 SIDE = 64
