@@ -29,33 +29,30 @@ MIB = 2**20
 ONE = """
 import json, sys, time
 import numpy as np, torch, suwen
-from suwen.core.registry import READERS, TASKS
 from suwen.core.run import Run
 from suwen.learn.adaptation import adaptation_of
 from suwen.learn.train import build_model
-from suwen.verbs.finetune import Finetuning, full_recipe
+from suwen.verbs.finetune import full_recipe
+from suwen.verbs.material import read_material
 from suwen.core.recipe import parse_set
 
 data, base, out, adapt, changes = *sys.argv[1:5], sys.argv[5:]
 settings = [f"encoder.name=run:{base}", f"training.adapt={adapt}", *changes]
 recipe = full_recipe({"task": "image-classification", "data": {"source": data}}, parse_set(settings))
 from rich.console import Console
-task = TASKS[recipe.task]
-dataset, _ = Finetuning(recipe, Run(out), Console(quiet=True)).read(task)
-recipe = recipe.completed(inputs=dataset.preprocess.model_dump(), rows=len(dataset.where("train")))
+material = read_material(recipe, Console(quiet=True))
+task, dataset, recipe = material.task, material.dataset, material.completed(recipe)
 model = build_model(task, dataset, recipe)
 adaptation_of(recipe).prepare(model.encoder, recipe.training)
 parameters = [weight for part in model.parts().values() for weight in part.parameters()]
 trained = sum(weight.numel() for weight in parameters if weight.requires_grad)
 whole = sum(weight.numel() for weight in parameters)
 del model, parameters
-from suwen.learn.train import train
-from suwen.verbs.judge import score_by
 from benchmarks.lora import epoch_seconds
 from benchmarks.processes import peak_memory
 idle = peak_memory()
 began = time.monotonic()
-found = train(task, dataset, recipe, score=score_by(task, dataset))
+found = material.train(recipe)
 seconds, peak = time.monotonic() - began, peak_memory()
 if torch.cuda.is_available():
     idle, peak = 0, torch.cuda.max_memory_allocated()
