@@ -116,7 +116,7 @@ def test_the_same_seed_gives_the_same_weights(base: Path, films: Path, tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", [name for name in OBJECTIVES if name != "image-foreign-patches"])
 def test_a_killed_pretraining_goes_on_to_the_same_weights(objective: str, loose: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "suwen", "pretrain", objective, str(loose), "--encoder", OBJECTIVES[objective]]
     words += ["--batch-size", "16", "--epochs", "12", "--set", "training.checkpoint_seconds=0", "--quiet", "--out"]
