@@ -49,7 +49,7 @@ trained = sum(weight.numel() for weight in parameters if weight.requires_grad)
 whole = sum(weight.numel() for weight in parameters)
 del model, parameters
 from benchmarks.lora import epoch_seconds
-from benchmarks.processes import peak_memory
+from suwen.engines.footprint import peak_memory
 idle = peak_memory()
 began = time.monotonic()
 found = material.train(recipe)

@@ -61,21 +61,6 @@ def run_process(
     return Finished(wall, processor, text)
 
 
-def peak_memory() -> int:
-    """Bytes of this process that were resident at most (``VmHWM``, proc_pid_status(5)).
-
-    ``ru_maxrss`` will not do: a child begins with that of the parent that started it (getrusage(2)).
-
-    Raises:
-        SuwenError: there is no /proc.
-    """
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        raise SuwenError("no /proc", why="peak memory is read from Linux", fix="run it on Linux")
-    line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
-
-
 def _processor_seconds() -> float:
     """User and system time of all children that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

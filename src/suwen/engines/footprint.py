@@ -45,7 +45,12 @@ def peak_memory() -> int:
     """Most memory that this process has had, in bytes: ``VmHWM`` of proc_pid_status(5).
 
     Not ``ru_maxrss`` of getrusage(2), which is kept over an exec: a child of a large process would start at its height.
+
+    Raises:
+        SuwenError: the system has no ``/proc``.
     """
+    if not STATUS.is_file():
+        raise SuwenError("no /proc", why="peak memory is read from Linux", fix="run it on Linux")
     lines = (line.split() for line in STATUS.read_text(encoding="utf-8").splitlines())
     return next(1024 * int(words[1]) for words in lines if words[0] == "VmHWM:")
 
