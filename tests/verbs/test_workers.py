@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,8 @@ def assert_alike(one: Path, two: Path) -> None:
 
 @TWO
 @pytest.mark.slow
-def test_a_fine_tuning_by_two_processes_ends_like_one(films: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_fine_tuning_by_two_processes_ends_like_one(strategy: str, films: Path, tmp_path: Path) -> None:
     """With batch normalisation, augmentation, mixing, accumulation, a moving average and parts of unequal size."""
     one, two = run_both(
         suwen.finetune,
@@ -67,6 +70,7 @@ def test_a_fine_tuning_by_two_processes_ends_like_one(films: Path, tmp_path: Pat
         "training.average=0.9",
         "augment={affine: {}, noise: {}, mixup: {}}",
         encoder="timm:test_resnet",
+        strategy=strategy,
     )
     assert_alike(one, two)
     figures = [json.loads((run / "metrics.json").read_text()) for run in (one, two)]
@@ -79,18 +83,19 @@ def test_a_fine_tuning_by_two_processes_ends_like_one(films: Path, tmp_path: Pat
 @TWO
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("objective", "encoder"),
+    ("objective", "encoder", "strategy"),
     [
-        ("image-contrastive", "timm:test_resnet"),
-        ("image-masked", "suwen:vit-narrow"),
-        ("image-self-distillation", "timm:test_vit"),
+        ("image-contrastive", "timm:test_resnet", "ddp"),
+        ("image-masked", "suwen:vit-narrow", "fsdp"),
+        ("image-self-distillation", "timm:test_vit", "ddp"),
+        ("image-self-distillation", "timm:test_vit", "fsdp"),
     ],
 )
 def test_a_pretraining_by_two_processes_ends_like_one(
-    objective: str, encoder: str, films: Path, tmp_path: Path
+    objective: str, encoder: str, strategy: str, films: Path, tmp_path: Path
 ) -> None:
     """Negatives, masks, centre and batch statistics are those of the whole batch."""
-    assert_alike(*run_both(suwen.pretrain, objective, films, tmp_path, encoder=encoder))
+    assert_alike(*run_both(suwen.pretrain, objective, films, tmp_path, encoder=encoder, strategy=strategy))
 
 
 @TWO
@@ -112,6 +117,27 @@ def test_two_machines_train_together(films: Path, tmp_path: Path) -> None:
     assert_alike(tmp_path / "alone", tmp_path / "0")
 
 
+@TWO
+@pytest.mark.slow
+def test_a_killed_sharded_training_goes_on_to_the_same_weights(films: Path, tmp_path: Path) -> None:
+    """A checkpoint holds whole tensors, of which each process takes its shards again: moments and averages too."""
+    more = ("training.epochs=12", "training.optimizer=adamw", "training.average=0.9", "training.checkpoint_seconds=0")
+    words = [sys.executable, "-m", "suwen", "finetune", "image-classification", str(films), "--quiet"]
+    words += ["--encoder", "timm:test_resnet", "--devices", "2", "--strategy", "fsdp"]
+    words += [word for text in (*SETTINGS, *more) for word in ("--set", text)]
+    process = subprocess.Popen([*words, "--out", str(tmp_path / "killed")])
+    checkpoint = tmp_path / "killed" / "checkpoints" / "last.safetensors"
+    while not checkpoint.is_file() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert checkpoint.is_file()
+    for name in ("killed", "whole"):
+        subprocess.run([*words, "--out", str(tmp_path / name)], check=True)
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("killed", "whole"))
+    assert all(np.array_equal(first[key], second[key]) for key in first)
+
+
 def test_more_devices_than_there_are_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     found, kind = available_devices()
     with pytest.raises(RecipeError, match=f"--devices {found + 1}") as refused:
@@ -126,7 +152,7 @@ def test_several_machines_must_know_where_they_meet(tmp_path: Path, monkeypatch:
     assert "NODE_RANK=0" in refused.value.fix
 
 
-def test_sharded_weights_are_not_promised(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="--strategy fsdp") as refused:
-        suwen.finetune("image-classification", tmp_path, strategy="fsdp", out=tmp_path / "run")
+def test_a_frozen_encoder_is_not_sharded(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="--strategy fsdp with --adapt lora") as refused:
+        suwen.finetune("image-classification", tmp_path, strategy="fsdp", adapt="lora", out=tmp_path / "run")
     assert "--strategy ddp" in refused.value.fix

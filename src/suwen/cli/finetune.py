@@ -29,7 +29,9 @@ def finetune(
         int | None, typer.Option(help="GPUs of this machine (or processes on its cores) that share each batch.")
     ] = None,
     nodes: Annotated[int | None, typer.Option(help="Machines; start the same command on each.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="Of several devices: auto, ddp.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Of several devices: ddp (auto); fsdp shards the weights.")
+    ] = None,
     compile: Annotated[
         str | None, typer.Option(help="torch.compile the training step: auto (on GPUs), true, false.")
     ] = None,

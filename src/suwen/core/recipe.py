@@ -143,7 +143,7 @@ class TrainingSettings(Settings):
     devices: int = Field(default=1, ge=1, description="GPUs, or processes on a CPU, of each machine")
     nodes: int = Field(default=1, ge=1, description="machines")
     strategy: Literal["auto", "ddp", "fsdp"] = Field(
-        default="auto", description="of several devices: ddp, each holds the whole model"
+        default="auto", description="of several devices: ddp (auto), each holds the model; fsdp, each a shard of it"
     )
     checkpoint_seconds: float = Field(default=30.0, ge=0, description="least time between two checkpoints")
 

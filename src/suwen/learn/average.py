@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from suwen.learn.sharded import local
+
 
 def learned(module: nn.Module) -> dict[str, Tensor]:
     """The state of a module without the parameters that it says never change (`Supervised.fixed`): no copies needed."""
@@ -29,6 +31,8 @@ class Average:
         share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
         now = learned(self.module)
         floating = [key for key, value in now.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.weights[key] for key in floating], [now[key] for key in floating], share)
+        torch._foreach_lerp_(
+            [local(self.weights[key]) for key in floating], [local(now[key]) for key in floating], share
+        )
         for key in now.keys() - set(floating):
             self.weights[key].copy_(now[key])

@@ -18,6 +18,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 
 from suwen.core.errors import RecipeError
 from suwen.core.recipe import TrainingSettings
+from suwen.learn.sharded import Sharded
 
 _PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -52,17 +53,22 @@ def several(settings: TrainingSettings) -> bool:
     return settings.devices * settings.nodes > 1
 
 
+def is_sharded(settings: TrainingSettings) -> bool:
+    """Whether the weights are dealt out among the processes, instead of held by each."""
+    return several(settings) and settings.strategy == "fsdp"
+
+
 def check_devices(settings: TrainingSettings) -> None:
     """Before anything is read: are there so many devices, and is there a way to use them together?
 
     Raises:
-        RecipeError: there are fewer, further machines cannot be found, or the strategy is not there yet.
+        RecipeError: there are fewer, further machines cannot be found, or the strategy has nothing to do.
     """
-    if settings.strategy == "fsdp":
+    if settings.strategy == "fsdp" and settings.adapt != "full":
         raise RecipeError(
-            "--strategy fsdp",
-            why="weights that are sharded over devices are not there yet; with ddp each device holds the whole model",
-            fix="--strategy ddp; for a model that is too large, --adapt lora or a smaller --batch-size",
+            f"--strategy fsdp with --adapt {settings.adapt}",
+            why="it spreads over the devices what learns, and of these weights almost nothing does",
+            fix="--strategy ddp, or --adapt full",
         )
     found, kind = available_devices()
     if settings.devices > found:
@@ -127,11 +133,16 @@ def make_fabric(precision: str, settings: TrainingSettings | None = None) -> Fab
             fix="training.devices = 1",
         )
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    # parameters that a loss does not use are common: a class token, a pooler
-    strategy = DDPStrategy(find_unused_parameters=True, timeout=_PATIENCE)
-    fabric = Fabric(devices=settings.devices, num_nodes=settings.nodes, strategy=strategy, **chosen)
+    fabric = Fabric(devices=settings.devices, num_nodes=settings.nodes, strategy=_strategy(settings), **chosen)
     fabric.launch()
     return fabric
+
+
+def _strategy(settings: TrainingSettings) -> DDPStrategy:
+    if is_sharded(settings):
+        return Sharded(timeout=_PATIENCE)
+    # parameters that a loss does not use are common: a class token, a pooler
+    return DDPStrategy(find_unused_parameters=True, timeout=_PATIENCE)
 
 
 def _environment() -> ClusterEnvironment:

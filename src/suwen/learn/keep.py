@@ -136,6 +136,12 @@ class Keeping(Supervised):
             head.load_state_dict(first.head.state_dict())  # type: ignore[attr-defined]
             shared["head"] = head
         if self.row.penalty is not None:
+            if recipe.training.strategy == "fsdp":
+                raise RecipeError(
+                    f"--keep {recipe.first.keep} with --strategy fsdp",
+                    why="the penalty is over all weights, of which each device has a shard only",
+                    fix="--strategy ddp, or --keep rehearsal",
+                )
             self._anchor(parameters_of(shared), importance)
 
     def _anchor(self, shared: dict[str, nn.Parameter], importance: Importance | None) -> None:

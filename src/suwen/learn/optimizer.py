@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from suwen.core.recipe import TrainingSettings
+from suwen.learn.sharded import like
 
 Rate = Callable[[int], float]
 
@@ -57,7 +58,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
     for parameter, values in optimizer.state.items():
         for name, value in values.items():
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(like(value, parameter))
 
 
 def make_rate(settings: TrainingSettings, steps_per_epoch: int) -> Rate:

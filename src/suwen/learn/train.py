@@ -24,7 +24,7 @@ from suwen.learn.adaptation import Lesson, Place, adaptation_of
 from suwen.learn.average import Average
 from suwen.learn.batches import Augment, Batches
 from suwen.learn.compiled import compile_steps, compiles
-from suwen.learn.device import choose_precision, make_fabric
+from suwen.learn.device import choose_precision, is_sharded, make_fabric
 from suwen.learn.fit import fit
 from suwen.learn.log import Log
 from suwen.learn.objectives.pseudo_labels import with_pseudo_labels
@@ -32,6 +32,7 @@ from suwen.learn.optimizer import make_optimizer, make_rate
 from suwen.learn.processes import told
 from suwen.learn.progress import Progress
 from suwen.learn.randomness import derive
+from suwen.learn.sharded import shard
 from suwen.learn.unlabelled import Views, WithUnlabelled
 from suwen.learn.watch import Evaluate, Watch
 
@@ -117,24 +118,26 @@ def train(
     compiled = compiles(settings, fabric.device)
     if compiled:
         compile_steps(module)
-    optimizer = make_optimizer(module, settings, _depths(model.encoder))
+    learner = shard(module, fabric.device) if is_sharded(settings) else module
+    optimizer = make_optimizer(learner, settings, _depths(model.encoder))
     batches = _batches(task, lesson, rows, recipe, fabric.device, unlabelled)
     rate = make_rate(settings, -(-len(batches) // settings.accumulate))
     watch = Watch(
-        module,
+        learner,
         optimizer,
         settings,
         precision=fabric.strategy.precision,
         folder=folder,
         evaluate=evaluate,
-        average=Average(module.to(fabric.device), settings.average) if settings.average else None,
+        average=Average(learner.to(fabric.device), settings.average) if settings.average else None,
         logs=logs,
         name_rows=lambda numbers: [str(name) for name in dataset.ids[numbers]],
         rate=rate,
         batches=len(batches),
+        whole=module,
         data=" ".join(each.fingerprint for each in (dataset, unlabelled) if each is not None),
     )
-    progress = fit(module, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
+    progress = fit(learner, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
     model.encoder = adaptation.finish(model.encoder)
     return Trained(_ready(model), progress, precision, str(fabric.device), compiled)
 

@@ -21,6 +21,7 @@ from suwen.learn.log import Log
 from suwen.learn.optimizer import restore_optimizer
 from suwen.learn.processes import by_first, told
 from suwen.learn.progress import Progress
+from suwen.learn.sharded import gathered, in_one_piece, like, take
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
 """The module in evaluation mode → figures; ``"score"`` is raised, ties are broken by a lower ``"loss"``, if given."""
@@ -42,7 +43,7 @@ class Watch:
     """Observes one training of `module`: ``with watch as progress``. However that ends, the logs are closed.
 
     Args:
-        module, optimizer: what a checkpoint holds.
+        module, optimizer: what learns, and what a checkpoint holds.
         precision: Fabric's, whose state (the loss scale of fp16) a checkpoint holds too.
         settings: of the recipe.
         folder: for checkpoints; None keeps none.
@@ -52,6 +53,7 @@ class Watch:
         name_rows: row numbers → sample ids, for the message about a NaN loss.
         rate: learning rate at a step, for the log.
         batches: of an epoch, for the log.
+        whole: where `module` is sharded over several processes, what it stands for: judged, and given the kept weights.
         data: fingerprint of what is trained on; a checkpoint of other data is not gone on from.
     """
 
@@ -69,9 +71,11 @@ class Watch:
         name_rows: Callable[[Any], Sequence[str]] = lambda rows: list(map(str, rows)),
         rate: Callable[[int], float] = lambda step: math.nan,
         batches: int = 0,
+        whole: nn.Module | None = None,
         data: str = "",
     ) -> None:
         self.module, self.optimizer, self.settings, self.precision = module, optimizer, settings, precision
+        self.whole = module if whole is None else whole
         self.file = folder / "last.safetensors" if folder else None
         self.evaluate, self.average, self.logs = evaluate, average, logs
         self.name_rows, self.rate, self.batches, self.data = name_rows, rate, batches, data
@@ -118,7 +122,7 @@ class Watch:
             self.average.update()
         for log in self.logs:
             log.step(progress)
-        if self.file is not None and time.monotonic() - self._saved >= self.settings.checkpoint_seconds:
+        if self._is_due():
             self.save(progress)
 
     def epoch_ended(self, progress: Progress) -> None:
@@ -148,12 +152,12 @@ class Watch:
             self.module.load_state_dict(self.best_weights, strict=False)
         elif self.average is not None:
             self.module.load_state_dict(self.average.weights, strict=False)
-        return progress
+        with in_one_piece(self.module, self.whole):
+            return progress
 
     def save(self, progress: Progress) -> None:
         """Write a checkpoint."""
         self._read(progress)
-        assert self.file is not None
         progress.seconds = self._seconds(progress)
         self._began = self._saved = time.monotonic()
         state = {
@@ -165,7 +169,14 @@ class Watch:
             "best": self.best_weights,
             "precision": None if self.precision is None else self.precision.state_dict(),
         }
-        save_checkpoint(self.file, state)
+        state = gathered(state)
+        if self.file is not None:
+            save_checkpoint(self.file, state)
+
+    def _is_due(self) -> bool:
+        """Whether a checkpoint is. Of a sharded module all processes have a part of it, and go by the first's clock."""
+        due = self.file is not None and time.monotonic() - self._saved >= self.settings.checkpoint_seconds
+        return due if self.whole is self.module else told(due)
 
     def _restore(self, state: dict[str, Any]) -> Progress:
         if state.get("data", self.data) != self.data:  # checkpoints of before have none
@@ -174,13 +185,15 @@ class Watch:
                 why="rows have moved, so that what was trained on would be trained on again, or left out",
                 fix=f"put the data back as they were; or, to train from the start, rm {self.file}",
             )
-        self.module.load_state_dict(state["module"], strict=False)
+        take(self.module, state["module"])
         restore_optimizer(self.optimizer, state["optimizer"])
         if self.average is not None:
             self.average.steps = state["average"]["steps"]
             for key, value in state["average"]["weights"].items():
-                self.average.weights[key].copy_(value)
-        self.best_weights = state["best"]
+                self.average.weights[key].copy_(like(value, self.average.weights[key]))
+        own = self.module.state_dict()
+        best = state["best"]
+        self.best_weights = best and {key: like(value, own[key]) for key, value in best.items()}
         if self.precision is not None and state.get("precision"):  # checkpoints of before have none
             self.precision.load_state_dict(state["precision"])
         return Progress(**state["progress"])
@@ -206,7 +219,8 @@ class Watch:
         if self.average is not None:
             own = {key: value.clone() for key, value in learned(self.module).items()}
             self.module.load_state_dict(self.average.weights, strict=False)
-        figures = dict(by_first(partial(self.evaluate, self.module)))
+        with in_one_piece(self.module, self.whole) as judged:
+            figures = dict(by_first(partial(self.evaluate, judged)))
         score = [figures.pop("score"), -figures.get("loss", 0.0)]
         if progress.best is None or score > progress.best or any(math.isnan(value) for value in progress.best):
             progress.best, progress.best_epoch, progress.since_best = score, progress.epoch + 1, 0
