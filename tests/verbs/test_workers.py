@@ -95,7 +95,8 @@ def test_a_pretraining_by_two_processes_ends_like_one(
     objective: str, encoder: str, strategy: str, films: Path, tmp_path: Path
 ) -> None:
     """Negatives, masks, centre and batch statistics are those of the whole batch."""
-    assert_alike(*run_both(suwen.pretrain, objective, films, tmp_path, encoder=encoder, strategy=strategy))
+    slowly = "training.learning_rate=0.004"  # NT-Xent of an untrained network is steep: rounding would soon be seen
+    assert_alike(*run_both(suwen.pretrain, objective, films, tmp_path, slowly, encoder=encoder, strategy=strategy))
 
 
 @TWO
