@@ -28,8 +28,8 @@ SIDE = 64
 
 
 def pretraining(
-    rounds: Annotated[int, typer.Option(help="Rounds of each loop; an even number.", min=2)] = 8,
-    seconds: Annotated[float, typer.Option(help="Length of a round.")] = 8.0,
+    rounds: Annotated[int, typer.Option(help="Rounds of each loop; an even number.", min=2)] = 32,
+    seconds: Annotated[float, typer.Option(help="Length of a round.")] = 2.5,
     batch_size: Annotated[int, typer.Option(help="Images a step.", min=2)] = 128,
     quick: Annotated[bool, typer.Option("--quick", help="Two very short rounds.")] = False,
     results: Annotated[Path, typer.Option(help="Folder of pretraining.json.")] = RESULTS,

@@ -25,6 +25,8 @@ T = TypeVar("T")
 LEAST = 2**12
 """Parameters of a block that is gathered by itself; smaller ones are gathered with what is around them."""
 
+_REPEATS = (nn.Sequential, nn.ModuleList)
+
 
 class Sharded(DDPStrategy):
     """Fabric's processes, for a module that `shard` has dealt out among them: it sums gradients itself."""
@@ -59,17 +61,14 @@ def shard(module: nn.Module, device: torch.device) -> nn.Module:
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:
     """The repeated parts of a network: the outermost members of its lists and sequences that are not small."""
     for child in module.children():
-        parts = child.children() if isinstance(child, (nn.Sequential, nn.ModuleList)) else (child,)
-        for part in parts:
-            if isinstance(child, (nn.Sequential, nn.ModuleList)) and _is_block(part):
-                yield part
-            else:
-                yield from _blocks(part)
+        if isinstance(module, _REPEATS) and _is_block(child):
+            yield child
+        else:
+            yield from _blocks(child)
 
 
 def _is_block(part: nn.Module) -> bool:
-    repeats = isinstance(part, (nn.Sequential, nn.ModuleList))
-    return not repeats and sum(parameter.numel() for parameter in part.parameters()) >= LEAST
+    return not isinstance(part, _REPEATS) and sum(parameter.numel() for parameter in part.parameters()) >= LEAST
 
 
 def gathered(state: T) -> T:
@@ -101,16 +100,19 @@ def take(module: nn.Module, state: dict[str, Tensor]) -> None:
     module.load_state_dict({name: like(value, own[name]) for name, value in state.items() if name in own}, strict=False)
 
 
+def put_together(learner: nn.Module, whole: nn.Module) -> None:
+    """Give `whole` what `learner` has learned; unsharded, they are one. All processes must ask."""
+    if whole is not learner:
+        whole.load_state_dict(gathered(learner.state_dict()))
+
+
 @contextmanager
 def in_one_piece(learner: nn.Module, whole: nn.Module) -> Iterator[nn.Module]:
-    """`whole` with what `learner` has learned; while it lasts, on the first process's device, since there it is asked.
-
-    A module that is not sharded is its own whole.
-    """
+    """`whole`, `put_together`; while it lasts, on the first process's device, since there it is asked."""
+    put_together(learner, whole)
     if whole is learner:
         yield whole
         return
-    whole.load_state_dict(gathered(learner.state_dict()))
     if processes.rank() == 0:
         whole.to(next(learner.parameters()).device)
     yield whole

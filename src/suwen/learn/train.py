@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 from suwen.core.dataset import Dataset
@@ -118,28 +119,45 @@ def train(
     compiled = compiles(settings, fabric.device)
     if compiled:
         compile_steps(module)
-    learner = shard(module, fabric.device) if is_sharded(settings) else module
-    optimizer = make_optimizer(learner, settings, _depths(model.encoder))
     batches = _batches(task, lesson, rows, recipe, fabric.device, unlabelled)
+    progress = _learn(
+        module,
+        batches,
+        recipe,
+        fabric,
+        depths=_depths(model.encoder),
+        folder=folder,
+        evaluate=evaluate,
+        logs=logs,
+        name_rows=lambda numbers: [str(name) for name in dataset.ids[numbers]],
+        data=" ".join(each.fingerprint for each in (dataset, unlabelled) if each is not None),
+    )
+    model.encoder = adaptation.finish(model.encoder)
+    return Trained(_ready(model), progress, precision, str(fabric.device), compiled)
+
+
+def _learn(
+    module: nn.Module, batches: Batches, recipe: Recipe, fabric: Fabric, *, depths: dict[str, int], **watched: Any
+) -> Progress:
+    """`fit` a module, or the shards that stand for it; `watched` goes to `Watch`."""
+    settings = recipe.training
+    learner = shard(module, fabric.device) if is_sharded(settings) else module
+    optimizer = make_optimizer(learner, settings, depths)
     rate = make_rate(settings, -(-len(batches) // settings.accumulate))
     watch = Watch(
         learner,
         optimizer,
         settings,
         precision=fabric.strategy.precision,
-        folder=folder,
-        evaluate=evaluate,
         average=Average(learner.to(fabric.device), settings.average) if settings.average else None,
-        logs=logs,
-        name_rows=lambda numbers: [str(name) for name in dataset.ids[numbers]],
         rate=rate,
         batches=len(batches),
         whole=module,
-        data=" ".join(each.fingerprint for each in (dataset, unlabelled) if each is not None),
+        **watched,
     )
     progress = fit(learner, batches, optimizer, rate, settings, fabric=fabric, watch=watch, seed=recipe.seed)
-    model.encoder = adaptation.finish(model.encoder)
-    return Trained(_ready(model), progress, precision, str(fabric.device), compiled)
+    module.to(fabric.device)
+    return progress
 
 
 def _same_everywhere(dataset: Dataset) -> None:

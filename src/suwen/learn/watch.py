@@ -21,7 +21,7 @@ from suwen.learn.log import Log
 from suwen.learn.optimizer import restore_optimizer
 from suwen.learn.processes import by_first, told
 from suwen.learn.progress import Progress
-from suwen.learn.sharded import gathered, in_one_piece, like, take
+from suwen.learn.sharded import gathered, in_one_piece, like, put_together, take
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
 """The module in evaluation mode → figures; ``"score"`` is raised, ties are broken by a lower ``"loss"``, if given."""
@@ -152,8 +152,8 @@ class Watch:
             self.module.load_state_dict(self.best_weights, strict=False)
         elif self.average is not None:
             self.module.load_state_dict(self.average.weights, strict=False)
-        with in_one_piece(self.module, self.whole):
-            return progress
+        put_together(self.module, self.whole)
+        return progress
 
     def save(self, progress: Progress) -> None:
         """Write a checkpoint."""
