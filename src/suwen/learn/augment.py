@@ -141,10 +141,10 @@ def _draw_sharpness(n: int, s: dict[str, float], g: Generator) -> Draws:
 
 def _sharpness(images: Tensor, d: Draws) -> Tensor:
     """Between blurred (-1: a 3×3 binomial filter) and sharpened (+1: twice the detail): detectors differ in it."""
-    channels = images.shape[1]
-    kernel = torch.tensor([1.0, 2.0, 1.0], device=images.device, dtype=images.dtype)
-    kernel = (kernel[:, None] * kernel / 16).expand(channels, 1, 3, 3)
-    soft = F.conv2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), kernel, groups=channels)
+    soft = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    for dim in (-2, -1):  # sums of shifted images: a depthwise convolution takes ten times as long on a CPU
+        middle = soft.narrow(dim, 1, soft.shape[dim] - 2)
+        soft = (soft.narrow(dim, 0, soft.shape[dim] - 2) + soft.narrow(dim, 2, soft.shape[dim] - 2)) / 4 + middle / 2
     return (images + (images - soft) * _column(d["amount"], images)).clamp(0, 1)
 
 
