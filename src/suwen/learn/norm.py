@@ -45,11 +45,11 @@ def batch_norm(
     """As ``torch.nn.functional.batch_norm``, for ``(B, C, …)`` of which each process has some rows, at least one.
 
     Means and variances of the parts are joined by Chan, Golub & LeVeque 1983, equation 1.5: with the share ``w`` of
-    each part, ``μ = Σ w μᵢ`` and ``σ² = Σ w (σᵢ² + (μᵢ - μ)²)``. Computed in float32.
+    each part, ``μ = Σ w μᵢ`` and ``σ² = Σ w (σᵢ² + (μᵢ - μ)²)``. Computed in float32 at least.
     """
     if not training:
         return F.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    x, channels = input.float(), input.shape[1]
+    x, channels = input.to(torch.promote_types(input.dtype, torch.float32)), input.shape[1]
     variance, mean = torch.var_mean(x, dim=[0, *range(2, x.ndim)], correction=0)
     size = x.new_tensor([x.numel() / channels])
     parts = _of_all(torch.cat([mean, variance, size]))
@@ -63,9 +63,9 @@ def batch_norm(
             running_mean.lerp_(mean.to(running_mean.dtype), momentum)
             running_var.lerp_(unbiased.to(running_var.dtype), momentum)
     shape = (1, channels, *[1] * (x.ndim - 2))
-    scale = (variance + eps).rsqrt() * (1 if weight is None else weight.float())
+    scale = (variance + eps).rsqrt() * (1 if weight is None else weight.to(x.dtype))
     normed = (x - mean.view(shape)) * scale.view(shape)
-    return (normed if bias is None else normed + bias.float().view(shape)).to(input.dtype)
+    return (normed if bias is None else normed + bias.to(x.dtype).view(shape)).to(input.dtype)
 
 
 def _of_all(row: Tensor) -> Tensor:
