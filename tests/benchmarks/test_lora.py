@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.lora import ADAPTATIONS, _verdicts, epoch_seconds, lora
+import torch
+from benchmarks.lora import ADAPTATIONS, _verdicts, allocated, epoch_seconds, lora
 from benchmarks.results import read_result
 
 
@@ -17,6 +18,7 @@ def runs(**auroc: float) -> list[dict[str, Any]]:
             "trained": learns[adapt],
             "parameters": 104,
             "peak": 2**20 * learns[adapt],
+            "resident": 2**20,
             "epoch": 0.1 * learns[adapt],
         }
         for adapt in ADAPTATIONS
@@ -35,6 +37,16 @@ def test_an_epoch_is_timed_without_the_first_one() -> None:
     """``seconds`` of a history are since the start."""
     assert epoch_seconds([{"seconds": 5.0}, {"seconds": 6.0}, {"seconds": 7.5}, {"seconds": 8.0}]) == 1.0
     assert epoch_seconds([{"seconds": 5.0}]) == 5.0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is of tensors on the CPU")
+def test_memory_is_that_of_tensors_at_their_highest() -> None:
+    def train() -> None:
+        for size in (1, 3, 2):
+            held = [torch.ones(size * 2**20, dtype=torch.uint8) for _ in range(2)]
+            del held
+
+    assert allocated(train) == 6 * 2**20
 
 
 @pytest.mark.slow

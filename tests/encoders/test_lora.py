@@ -71,13 +71,43 @@ def test_a_layer_becomes_w_plus_the_scaled_product() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_only_adapters_learn_and_each_gets_a_gradient(name: str) -> None:
-    _, adapted, images = make(name)
+@pytest.mark.parametrize("norms", [True, False])
+def test_only_adapters_and_norms_learn_and_each_gets_a_gradient(name: str, norms: bool) -> None:
+    plain, adapted, images = make(name, norms=norms)
     pooled = adapted.train()(images).pooled
     (pooled * torch.randn(pooled.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
+    learning = {key for key, _ in adapted.named_parameters() if ".lora_" in key}
+    of_norms = {key for key, weight in plain.named_parameters() if weight.ndim == 1 and is_norm(plain, key)}
+    assert of_norms
     for key, weight in adapted.named_parameters():
-        assert weight.requires_grad == (".lora_" in key), key
-        assert (weight.grad is not None) == (".lora_" in key), key
+        assert weight.requires_grad == (key in learning or (norms and key in of_norms)), key
+        assert (weight.grad is not None) == weight.requires_grad, key
+
+
+def is_norm(encoder: nn.Module, key: str) -> bool:
+    return "Norm" in type(encoder.get_submodule(key.rpartition(".")[0])).__name__
+
+
+def test_norms_that_learn_are_kept_and_are_no_other_encoders() -> None:
+    plain, adapted, _ = make("test_resnet")
+    kept, state = adapted.adapter.kept(adapted), plain.state_dict()  # type: ignore[attr-defined]
+    norms = {key for key in state if is_norm(plain, key)}
+    assert norms <= kept.keys() and {key for key in kept if ".lora_" not in key} == norms
+    assert any("running_mean" in key for key in norms)
+    _, frozen, _ = make("test_resnet", norms=False)
+    assert all(".lora_" in key for key in frozen.adapter.kept(frozen))  # type: ignore[attr-defined]
+
+
+def test_adapted_layers_get_their_inputs_as_they_are() -> None:
+    """Cast to the adapters' float32, bfloat16 inputs would be kept twice for the way back."""
+    _, adapted, images = make("test_resnet")
+    seen = set()
+    for name in adapted.config["layers"]:
+        layer: Any = adapted.get_submodule(name)
+        layer.lora_A["default"].register_forward_pre_hook(lambda _, inputs: seen.add(inputs[0].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        adapted.train()(images)
+    assert torch.bfloat16 in seen
 
 
 def test_layers_that_cannot_be_adapted_or_merged_are_left_alone() -> None:

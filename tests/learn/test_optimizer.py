@@ -46,6 +46,14 @@ def test_each_layer_nearer_the_input_learns_slower() -> None:
     assert all(rate == pytest.approx(0.1 * scale) for rate, scale, _ in found.values())
 
 
+def test_adapters_learn_faster() -> None:
+    module = nn.ModuleDict({"lora_A": nn.Linear(2, 1, bias=False), "plain": nn.Linear(2, 2)})
+    whole = nn.ModuleDict({"layer": module})
+    found = found_in(whole, make_optimizer(whole, settings_of(learning_rate=0.1, lora={"rate": 4.0})))
+    assert found["layer.lora_A.weight"][:2] == (pytest.approx(0.4), 4.0)
+    assert found["layer.plain.weight"][:2] == (0.1, 1.0)
+
+
 def test_biases_and_norms_do_not_decay() -> None:
     module = Net()
     found = found_in(module, make_optimizer(module, settings_of(weight_decay=0.3), DEPTHS))

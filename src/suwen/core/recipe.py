@@ -82,6 +82,8 @@ class LoraSettings(Settings):
     rank: int = Field(default=8, ge=1, description="r: rows of A and columns of B")
     alpha: int = Field(default=16, ge=1, description="the change is scaled by alpha / rank")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="on the inputs of A")
+    rate: float = Field(default=3.0, gt=0, description="their learning rate, as a multiple of that of all else")
+    norms: bool = Field(default=True, description="whether norm layers learn too, with their batch statistics")
     targets: tuple[str, ...] | None = Field(
         default=None, description="layers by the end of their names, such as qkv; None: every one that gets smaller"
     )

@@ -2,7 +2,9 @@
 
 A layer with weights W becomes ``W + (α / r) B A`` with A ``(r, in)`` random and B ``(out, r)`` zero at the start (Hu et
 al., LoRA: low-rank adaptation of large language models, 2022); for convolutions A has the kernel's size and B is 1×1.
-All other weights are frozen: norm layers keep weights and batch statistics.
+Norm layers learn too, batch statistics included: they are few, and other scanners differ first of all in what is
+normal (Li et al., Revisiting batch normalization for practical domain adaptation, 2016; Frankle et al., Training
+BatchNorm and only BatchNorm, 2021). All other weights are frozen.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from suwen.core.encoder import Encoder, build_encoder
 from suwen.core.errors import ExtraMissing, RecipeError
@@ -23,6 +26,8 @@ from suwen.core.run import load
 
 _BASES: WeakValueDictionary[tuple[str, str], nn.Module] = WeakValueDictionary()
 """(fingerprint of the base Run, device) → its encoder, while some adapted encoder here uses it."""
+
+_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +48,10 @@ class LoraAdapter:
         return self
 
     def kept(self, encoder: nn.Module) -> dict[str, Tensor]:
-        """The adapters' own weights."""
-        return {name: value for name, value in encoder.state_dict().items() if ".lora_" in name}
+        """The adapters' own weights, and those of norm layers that learned."""
+        norms = tuple(f"{name}." for name in _norms(encoder)) if cast(Any, encoder).config["norms"] else ()
+        state = encoder.state_dict()
+        return {name: value for name, value in state.items() if ".lora_" in name or name.startswith(norms)}
 
     def merged(self, encoder: nn.Module) -> Encoder:
         """A copy with plain layers whose weights are W + (α / r) B A; the shared ones are not touched."""
@@ -68,15 +75,17 @@ def add_adapters(
     rank: int = 8,
     alpha: int = 16,
     dropout: float = 0.0,
+    norms: bool = True,
     targets: Sequence[str] | None = None,
     layers: Sequence[str] | None = None,
     shared: nn.Module | None = None,
 ) -> None:
-    """Put adapters into an encoder, in place: only they learn from here on.
+    """Put adapters into an encoder, in place: only they, and norm layers, learn from here on.
 
     Args:
         encoder: any encoder made of ``nn.Linear`` and ``nn.Conv2d``.
         rank, alpha, dropout: r, α, and dropout on the inputs of A.
+        norms: whether norm layers learn; those of the encoder then are its own, whatever shares its other weights.
         targets: layers by the end of their names (``"qkv"``, ``"fc1"``); None for every linear layer and every
             ungrouped, undilated convolution that a rank this small makes smaller.
         layers: their whole names, as an earlier call found them; goes before `targets`.
@@ -95,9 +104,20 @@ def add_adapters(
     exactly = "|".join(re.escape(name) for name in chosen)
     settings = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=f"(?:{exactly})", bias="none")
     inject_adapter_in_model(settings, encoder)
+    for name in chosen:
+        encoder.get_submodule(name).cast_input_dtype_enabled = False  # else bfloat16 inputs are kept twice
+    if norms:
+        _free(encoder)
     encoder.adapter = LoraAdapter(plain, base, shared)
-    name = f"lora:{plain['name']}"
-    encoder.config = {"name": name, "rank": rank, "alpha": alpha, "dropout": dropout, "layers": chosen, "base": base}
+    encoder.config = {
+        "name": f"lora:{plain['name']}",
+        "rank": rank,
+        "alpha": alpha,
+        "dropout": dropout,
+        "norms": norms,
+        "layers": chosen,
+        "base": base,
+    }
 
 
 def lora_encoder(
@@ -108,11 +128,12 @@ def lora_encoder(
     needs: frozenset[str] = frozenset(),
     base: dict[str, Any] | None = None,
     device: str = "cpu",
+    norms: bool = False,
     **settings: Any,
 ) -> Encoder:
     """The encoder of an adapter Run as its ``model.json`` describes it; its adapters are not filled yet.
 
-    All such encoders of one base in one process share the base's tensors.
+    All such encoders of one base in one process share the base's tensors, but for norm layers that learned.
 
     Raises:
         RecipeError: typed by hand.
@@ -127,7 +148,7 @@ def lora_encoder(
     encoder: Any = build_encoder(**(shared.config | base["options"]), preprocess=preprocess, needs=needs)
     encoder.load_state_dict(shared.state_dict(keep_vars=True), assign=True)
     encoder.origin = base
-    add_adapters(encoder, **settings, shared=shared)
+    add_adapters(encoder, **settings, norms=norms, shared=shared)
     return cast(Encoder, encoder)
 
 
@@ -170,6 +191,20 @@ def _able(encoder: nn.Module) -> dict[str, Tensor]:
         if plain and not name.startswith(tuple(attention)):
             found[name] = cast(Tensor, layer.weight)
     return found
+
+
+def _norms(encoder: nn.Module) -> list[str]:
+    return [name for name, layer in encoder.named_modules() if isinstance(layer, _NORMS)]
+
+
+def _free(encoder: nn.Module) -> None:
+    """Norm layers learn, and share no tensor with another encoder."""
+    for name in _norms(encoder):
+        layer = encoder.get_submodule(name)
+        for key, weight in layer.named_parameters(recurse=False):
+            setattr(layer, key, nn.Parameter(weight.detach().clone()))
+        for key, value in layer.named_buffers(recurse=False):
+            setattr(layer, key, value.clone())
 
 
 def _undivided(layer: nn.Conv2d) -> bool:

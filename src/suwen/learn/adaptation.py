@@ -135,10 +135,10 @@ def freeze(encoder: Encoder, settings: TrainingSettings) -> None:
 
 
 def add_lora(encoder: Encoder, settings: TrainingSettings) -> None:
-    """Low-rank adapters in the layers that ``training.lora`` names; all else, norms included, stays as it is."""
+    """Low-rank adapters in the layers that ``training.lora`` names; all else but norm layers stays as it is."""
     from suwen.encoders.lora import add_adapters
 
-    add_adapters(encoder, **settings.lora.model_dump())
+    add_adapters(encoder, **settings.lora.model_dump(exclude={"rate"}))
 
 
 def keep_adapters(encoder: Encoder) -> Encoder:

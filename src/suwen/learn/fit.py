@@ -9,6 +9,7 @@ from torch import nn
 from suwen.core.recipe import TrainingSettings
 from suwen.learn import processes
 from suwen.learn.batches import Batches
+from suwen.learn.convolution import fast_on_small_maps
 from suwen.learn.norm import over_whole_batches
 from suwen.learn.optimizer import Rate, set_rate
 from suwen.learn.progress import Progress
@@ -47,6 +48,7 @@ def fit(
     Raises:
         TrainingError: the loss is not a number; the samples of that batch are named.
     """
+    where = fabric.device
     task, stepper = fabric.setup(module, optimizer)
     with watch as progress:
         while not watch.done(progress):
@@ -55,7 +57,7 @@ def fit(
                 torch.manual_seed(derive(seed, _STEP, progress.epoch, number, *_other()))
                 place, together = _place(number, len(batches), settings.accumulate)
                 steps = place + 1 == together
-                with fabric.no_backward_sync(task, enabled=not steps), over_whole_batches():
+                with fabric.no_backward_sync(task, enabled=not steps), over_whole_batches(), fast_on_small_maps(where):
                     loss = task(batch)["loss"]
                     fabric.backward(loss * processes.weight(batch) / together)
                 watch.saw(progress, processes.mean(loss, batch), batch)
