@@ -134,6 +134,21 @@ def test_the_layer_for_grad_cam_gives_a_grid_or_tokens(built: Built) -> None:
     assert len(seen) == 1 and seen[0].ndim == (3 if built.family.tokens else 4)
 
 
+def test_grad_cam_looks_at_the_deepest_map_that_is_not_too_coarse() -> None:
+    def side(size: int, **options: Any) -> int:
+        encoder = TimmEncoder("resnet18", ImagePreprocess(size=size, channels=1), **options)
+        seen: list[int] = []
+        encoder.cam_layer().register_forward_hook(lambda _module, _inputs, output: seen.append(output.shape[-1]))
+        with torch.inference_mode():
+            encoder.eval()(torch.rand(1, 1, size, size))
+        return seen[0]
+
+    channels = {"channels": [8, 8, 8, 8]}
+    assert side(224, **channels) == 7 and side(256, **channels) == 8 and side(192, **channels) == 12
+    assert side(64, **channels) == 8 and side(28, stem="half", **channels) == 7
+    assert side(12, stem="plain", **channels) == 1  # nothing is left to choose from: the last
+
+
 def _in_order_of_use(built: Built) -> list[str]:
     """Names of the weights of layers that stand on the way, in the order in which an image meets them."""
     names: list[str] = []

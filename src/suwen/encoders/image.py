@@ -17,10 +17,16 @@ from suwen.core.errors import NameUnknown, RecipeError
 from suwen.core.features import Features
 from suwen.core.preprocess import Preprocess
 from suwen.encoders.stems import SMALL, STRIDES, has_small_stem, open_stem, small_stem_options
+from suwen.encoders.trace import Trace, trace
 from suwen.encoders.weights import Weights, create_filled, find_weights
 
 MEAN, STD = 0.5, 0.25
 """Normalisation of inputs in [0, 1] for random weights; pretrained weights bring their own."""
+
+CAM_SIDE = 7
+"""Grad-CAM is drawn on the deepest map that has so many pixels a side, as the last one of a ResNet at 224 px has. On
+the 2 × 2 pixels that are left of an image of 64 it can point at corners only: it hit 0 lesions of 55, and 36 on 8 × 8.
+"""
 
 
 class TimmEncoder(nn.Module):
@@ -89,10 +95,12 @@ class TimmEncoder(nn.Module):
         usual = _normalisation(self.model, channels, pretrained=found is not None)
         for (key, value), default in zip(given.items(), usual, strict=True):
             self.register_buffer(key, default if value is None else _given(key, value, channels))
-        shape = self._try(channels, size)
+        seen = self._try(channels, size)
+        shape: Features = seen.output
         self.width = shape.pooled.shape[1]
         self.grid, self.patch = _patches(self.model)
         self.map_widths = tuple(grid.shape[1] for grid in shape.maps or ())
+        self._cam = self._finest_deep({call.name: call.shape for call in seen.calls})
 
     def forward(self, images: Tensor) -> Features:
         """``(B, C, H, W)`` → `Features`."""
@@ -129,29 +137,32 @@ class TimmEncoder(nn.Module):
         return {f"model.{name}": depth for name, depth in found.items()}
 
     def cam_layer(self) -> nn.Module:
-        """The last feature grid: the first norm of the last block of a transformer, else the last map of a CNN.
+        """The deepest map of a CNN that is not too coarse (`CAM_SIDE`); the first norm of a transformer's last block.
 
         After a transformer's last attention the class token no longer reads the patches, so their gradient there is 0.
         """
+        return cast(nn.Module, self.model.get_submodule(self._cam))
+
+    def _finest_deep(self, shapes: dict[str, torch.Size]) -> str:
+        """The name of `cam_layer`, by the shapes that modules gave for one image."""
         blocks = getattr(self.model, "blocks", None)
         if blocks is not None and hasattr(blocks[-1], "norm1"):
-            return cast(nn.Module, blocks[-1].norm1)
-        return cast(nn.Module, self.model.get_submodule(self.model.feature_info[-1]["module"]))
+            return f"blocks.{len(blocks) - 1}.norm1"
+        names = [info["module"] for info in self.model.feature_info]
+        grids = {name: self._grid(torch.empty(shapes[name], device="meta")) for name in names if name in shapes}
+        fine = [name for name, grid in grids.items() if min(grid.shape[2:]) >= CAM_SIDE]
+        return str(fine[-1] if fine else names[-1])
 
-    def _try(self, channels: int, size: int) -> Features:
+    def _try(self, channels: int, size: int) -> Trace:
         """One black image through the network."""
-        self.eval()
         try:
-            with torch.no_grad():
-                return self.forward(torch.zeros(1, channels, size, size))
+            return trace(self, self.model, torch.zeros(1, channels, size, size))
         except (RuntimeError, AssertionError) as error:
             raise RecipeError(
                 f"{self.config['name']} with a {self.config['stem']} stem cannot read images of {size} px",
                 why=" ".join(str(error).split())[:300],
                 fix=f"--set encoder.options.resize={4 * size}, or another --size",
             ) from error
-        finally:
-            self.train()
 
     def prepare(self, images: Tensor) -> Tensor:
         """Images as the network reads them: in [0, 1], normalised, resized."""
