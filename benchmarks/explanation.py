@@ -53,9 +53,9 @@ CHANCE = 20
 
 
 def explanation(
-    patients: Annotated[int, typer.Option(help="Of the simulated hospital.")] = 1000,
+    patients: Annotated[int, typer.Option(help="Of the simulated hospital.")] = 2000,
     rounds: Annotated[int, typer.Option(help="Turns of each contestant of the speed part.", min=1)] = 5,
-    films: Annotated[int, typer.Option(help="Most films with a lesion, in validation and in test each.", min=1)] = 150,
+    films: Annotated[int, typer.Option(help="Most films with a lesion, in validation and in test each.", min=1)] = 80,
     runs: Annotated[Path | None, typer.Option(help="Folder to keep the hospital and the Run in, and to reuse.")] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A barely trained model, one round; shows that it works.")

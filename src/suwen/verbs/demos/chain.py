@@ -17,6 +17,7 @@ from suwen.verbs.predict import predict
 
 RECIPE = (
     "inputs.size=64",
+    "encoder.options={stem: half}",
     "training.epochs=28",
     "training.batch_size=32",
     "training.learning_rate=2e-3",
