@@ -23,6 +23,14 @@ INTEGRATED_GRADIENTS = Method(
     meaning="logits that this element adds over the baseline; all of them add up to the difference of the two",
     passes=96,
 )
+BLUR_INTEGRATED_GRADIENTS = Method(
+    name="blur-ig",
+    summary="gradients along the way from a blurred image to the sharp one (Xu 2020)",
+    function=f"{_ROOM}.blur_integrated_gradients:blur_integrated_gradients",
+    signed=True,
+    meaning="logits that the detail here adds over a blurred image; all of them add up to the difference of the two",
+    passes=96,
+)
 SMOOTH_GRAD = Method(
     name="smooth-grad",
     summary="gradients averaged over noisy copies (Smilkov 2017)",
