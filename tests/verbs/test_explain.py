@@ -42,7 +42,9 @@ def test_unknown_names_are_refused(run: Path, films: Path) -> None:
         suwen.explain(run, file, method="gradcam")
 
 
-@pytest.mark.parametrize("method", ["integrated-gradients", "smooth-grad", "occlusion", "lime", "kernel-shap"])
+@pytest.mark.parametrize(
+    "method", ["integrated-gradients", "blur-ig", "smooth-grad", "occlusion", "lime", "kernel-shap"]
+)
 def test_every_method_finds_the_disc(run: Path, films: Path, method: str) -> None:
     model = suwen.load(run)
     inside = []
@@ -116,7 +118,7 @@ def test_all_that_fit_are_compared_on_this_film(run: Path, films: Path, tmp_path
     gains = [one.faithfulness["gain"] or 0.0 for one in every]
     assert gains == sorted(gains, reverse=True)
     with Image.open(tmp_path / "why.png") as sheet:
-        assert sheet.width == 7 * 224 + 6 * 8
+        assert sheet.width == (1 + len(names)) * 224 + len(names) * 8  # the film first
 
 
 def test_a_method_that_does_not_fit_names_one_that_does(run: Path, films: Path) -> None:
