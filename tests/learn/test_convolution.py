@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from suwen.learn.convolution import Convolution, SmallMaps, Window, fast_on_small_maps
+from suwen.learn.convolution import Convolution, Window, fast_on_small_maps
+from suwen.learn.instead import Instead
 
 CPU = torch.device("cpu")
 SHAPES = {"side": st.integers(1, 9), "kernel": st.integers(1, 5), "stride": st.integers(1, 3), "pad": st.integers(0, 2)}
@@ -119,5 +120,5 @@ def test_in_float32_and_without_gradients_pytorch_computes(used: Any) -> None:
 
 
 def test_only_processors_need_it() -> None:
-    assert isinstance(fast_on_small_maps(CPU), SmallMaps)
-    assert not isinstance(fast_on_small_maps(torch.device("cuda")), SmallMaps)
+    assert isinstance(fast_on_small_maps(CPU), Instead)
+    assert not isinstance(fast_on_small_maps(torch.device("cuda")), Instead)

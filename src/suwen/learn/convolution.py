@@ -13,7 +13,7 @@ output 2.4 against 1.8.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.overrides import TorchFunctionMode
+
+from suwen.learn.instead import Instead
 
 SMALL, SMALL_OF_MANY, MANY, WIDE = 4, 8, 128, 256
 """The bounds of the table: sides in pixels, and output channels."""
@@ -32,18 +33,7 @@ Pair = tuple[int, int]
 
 def fast_on_small_maps(device: torch.device) -> AbstractContextManager[Any]:
     """While it lasts, convolutions in bfloat16 on a CPU are computed as the table above says."""
-    return SmallMaps() if device.type == "cpu" else nullcontext()
-
-
-class SmallMaps(TorchFunctionMode):
-    """See `fast_on_small_maps`."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
-    ) -> Any:
-        """`conv2d` in place of PyTorch's; everything else as it is."""
-        given: Mapping[str, Any] = kwargs or {}
-        return (conv2d if func is F.conv2d else func)(*args, **given)
+    return Instead(F.conv2d, conv2d) if device.type == "cpu" else nullcontext()
 
 
 def conv2d(

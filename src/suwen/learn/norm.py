@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from suwen.learn import processes
+from suwen.learn.instead import Instead
 
 
 def over_whole_batches() -> AbstractContextManager[Any]:
     """While it lasts, every batch normalisation in training, of whatever class, takes its statistics from the parts of
     all processes. `torch.nn.SyncBatchNorm` does so on GPUs alone, and would have to stand in the model's place.
     """
-    return WholeBatch() if processes.count() > 1 else nullcontext()
-
-
-class WholeBatch(TorchFunctionMode):
-    """See `over_whole_batches`."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
-    ) -> Any:
-        """`batch_norm` in place of PyTorch's; everything else as it is."""
-        given: Mapping[str, Any] = kwargs or {}
-        return (batch_norm if func is F.batch_norm else func)(*args, **given)
+    return Instead(F.batch_norm, batch_norm) if processes.count() > 1 else nullcontext()
 
 
 def batch_norm(
