@@ -64,10 +64,10 @@ def test_storing_what_another_process_has_stored_meanwhile_is_no_error(cache: Pa
 def test_every_byte_of_a_small_file_is_checked(tmp_path: Path, position: int) -> None:
     content = bytearray(1000)
     (tmp_path / "a").write_bytes(content)
-    before = module._spot_check(tmp_path / "a")
+    before = module.spot_check(tmp_path / "a")
     content[position] = 1
     (tmp_path / "a").write_bytes(content)
-    assert module._spot_check(tmp_path / "a") != before
+    assert module.spot_check(tmp_path / "a") != before
 
 
 def test_of_a_large_file_the_ends_and_blocks_between_are_checked(
@@ -77,11 +77,11 @@ def test_of_a_large_file_the_ends_and_blocks_between_are_checked(
     monkeypatch.setattr(module, "BLOCKS", 5)
     content = bytearray(1000)
     (tmp_path / "a").write_bytes(content)
-    before = module._spot_check(tmp_path / "a")
+    before = module.spot_check(tmp_path / "a")
     for position in (0, 500, 999):
         changed = bytearray(content)
         changed[position] = 1
         (tmp_path / "a").write_bytes(changed)
-        assert module._spot_check(tmp_path / "a") != before
+        assert module.spot_check(tmp_path / "a") != before
     (tmp_path / "a").write_bytes(content[:-1])
-    assert module._spot_check(tmp_path / "a") != before
+    assert module.spot_check(tmp_path / "a") != before

@@ -94,7 +94,7 @@ MALFORMED_REFUSED = {
     "emri_small_jpeg_2k_lossless_too_short": "holds 10 frames",
     "meta_missing_tsyntax": "PhotometricInterpretation",
     "nested_priv_SQ": "PhotometricInterpretation",
-    "no_meta": "not a PNG, JPEG, TIFF, BMP or DICOM",
+    "no_meta": "not a PNG, JPEG, TIFF, BMP, GIF or DICOM",
     "no_meta_group_length": "has no pixel data",
     "reportsi_with_empty_number_tags": "has no pixel data: it is a Basic Text SR",
     "rtplan_truncated": "has no pixel data: it is a RT Plan",

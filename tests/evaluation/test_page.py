@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from suwen.evaluation.content import Example
-from suwen.evaluation.page import Page, Section, page_of
+from suwen.evaluation.page import page_of
+from suwen.evaluation.section import Page, Section
 from suwen.evaluation.words import ENGLISH
 
 

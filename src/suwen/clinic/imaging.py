@@ -18,6 +18,30 @@ IMAGE_CLASSIFICATION = Task(
     recipe={"head": {"options": {"label_smoothing": 0.05}}, "training": {"steps": 450, "average": 0.99}},
 )
 
+IMAGE_SEGMENTATION = Task(
+    name="image-segmentation",
+    summary="where in an image each structure or finding is: a mask",
+    reader="masks",
+    encoder="suwen:unet",
+    head="segment",
+    metric="dice",
+    augment="suwen.learn.mask_augment:MaskAugment",
+    judge="suwen.verbs.mask_judge:MaskJudge",
+    asker="suwen.verbs.mask_predict:answer_each",
+    baselines=("otsu", "largest-class", "atlas"),
+    recipe={
+        "training": {
+            "steps": 1500,
+            "batch_size": 16,
+            "patches": 16,
+            "learning_rate": 2e-3,
+            "average": 0.99,
+            "evaluate_every": 5,
+        },
+        "explanation": {"examples": 0},
+    },
+)
+
 _VIEWS = {
     "crop": {"away": 0.6},
     "affine": {"rotate": 10, "shift": 0.0, "scale": 0.0, "stretch": 0.1, "shear": 5},

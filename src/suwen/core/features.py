@@ -18,8 +18,10 @@ class Features:
         tokens: ``(B, N, D)``, one vector a patch, word or event; None where the encoder has none.
         maps: grids ``(B, C, H, W)`` from fine to coarse; None where the encoder has none. The coarsest is always
             given by encoders that have maps; the finer ones only when the head asked for them (``Head.needs``).
+        size: height and width (and depth) of the inputs, to which a map of answers is brought; None without maps.
     """
 
     pooled: Tensor
     tokens: Tensor | None = None
     maps: tuple[Tensor, ...] | None = None
+    size: tuple[int, ...] | None = None

@@ -114,7 +114,10 @@ class TrainingSettings(Settings):
     steps: int | None = Field(
         default=None, ge=1, description="choose the epochs, 5 to 100, that give about so many optimizer steps"
     )
-    batch_size: int = Field(default=64, ge=1, description="images a step, over all devices")
+    batch_size: int = Field(default=64, ge=1, description="images or patches a step, over all devices")
+    patches: int = Field(
+        default=1, ge=1, description="patches of each image in an epoch, where a task learns from patches"
+    )
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(default=1e-3, gt=0, description="peak, after warm-up")
     weight_decay: float = Field(default=0.05, ge=0)
@@ -252,7 +255,7 @@ class Recipe(Settings):
         training = self.training
         if training.steps is not None:
             rows = max(rows, math.ceil(unlabelled / self.unlabelled.ratio))
-            per_epoch = max(1, math.ceil(rows / training.batch_size / training.accumulate))
+            per_epoch = max(1, math.ceil(rows * training.patches / training.batch_size / training.accumulate))
             epochs = min(100, max(5, round(training.steps / per_epoch)))
             training = training.model_copy(update={"epochs": epochs, "steps": None})
         return self.model_copy(update={"inputs": inputs, "training": training})

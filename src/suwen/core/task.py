@@ -56,6 +56,8 @@ class Task:
         encoder: the default one.
         metric: the headline metric, which chooses the best epoch on validation.
         module: ``"package.module:Class"`` of the TaskModule, called with ``(encoder, head, recipe)``.
+        judge: ``"package.module:Class"`` of what judges its answers (`suwen.verbs.judges.Judge`).
+        asker: ``"package.module:function"`` that answers for Samples (`suwen.verbs.predict.Asker`).
         augment: ``"package.module:Class"`` of the random transforms its inputs allow, or None.
         unlabelled: ``"package.module:Class"`` of the two views of an unlabelled input from which it can learn too
             (`suwen.learn.objectives.pseudo_labels`), or None.
@@ -72,6 +74,8 @@ class Task:
     metric: str
     explanation: str | None = None
     module: str = "suwen.learn.supervised:Supervised"
+    judge: str = "suwen.verbs.label_judge:LabelJudge"
+    asker: str = "suwen.verbs.predict:answer_together"
     augment: str | None = None
     unlabelled: str | None = None
     baselines: tuple[str, ...] = ()

@@ -171,7 +171,7 @@ class PixelCache:
             for image in pixels:
                 file.write(image.tobytes())
         np.savez(folder / "columns.npz", digests=facts.digests, phash=facts.phash, sizes=facts.sizes, modes=facts.modes)
-        checks = {name: _spot_check(folder / name) for name in ("pixels.npy", "columns.npz")}
+        checks = {name: spot_check(folder / name) for name in ("pixels.npy", "columns.npz")}
         (folder / "check.json").write_text(json.dumps(checks), encoding="utf-8")
         final = self.folder / key
         if final.exists() and self._checked(final) is None:
@@ -186,7 +186,7 @@ class PixelCache:
     def _checked(self, folder: Path) -> Columns | None:
         try:
             checks = json.loads((folder / "check.json").read_text(encoding="utf-8"))
-            if any(_spot_check(folder / name) != checks[name] for name in ("pixels.npy", "columns.npz")):
+            if any(spot_check(folder / name) != checks[name] for name in ("pixels.npy", "columns.npz")):
                 return None
             pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
             with np.load(folder / "columns.npz", allow_pickle=False) as file:
@@ -202,7 +202,7 @@ class PixelCache:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _spot_check(path: Path) -> str:
+def spot_check(path: Path) -> str:
     """Size and hash of a file: of all of it up to 64 MiB, of 1,024 blocks spread evenly over larger ones."""
     size = path.stat().st_size
     state = hashlib.blake2b(str(size).encode(), digest_size=16)

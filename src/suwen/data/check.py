@@ -107,22 +107,24 @@ def check(dataset: Dataset, *, allow_leak: bool = False, labelled: bool = True) 
         *_blank_warnings(dataset, blank),
         *_repeat_warnings(dataset, groups, near),
     ]
-    seen.leaks = [*_shared_with_test(dataset, groups), *_shared_subjects(dataset)]
-    _raise(seen, allow_leak, labelled)
+    seen.leaks = [*_shared_with_test(dataset, groups), *shared_subjects(dataset)]
+    raise_found(
+        seen,
+        allow_leak,
+        why="a class is learnt from at least two classes, each with labelled images in train"
+        if labelled
+        else "without labels, what is learnt is how pictures differ",
+        fix="check the class folders or the label column, and how the images are split"
+        if labelled
+        else "look at the files: were they all exported from one film, or exported empty?",
+    )
     return seen
 
 
-def _raise(seen: DataCheck, allow_leak: bool, labelled: bool) -> None:
+def raise_found(seen: DataCheck, allow_leak: bool, *, why: str, fix: str) -> None:
+    """Raise what forbids training: errors, for which `why` and `fix` are said, and leaks that are not allowed."""
     if seen.errors:
-        raise DataError(
-            "; ".join(seen.errors),
-            why="a class is learnt from at least two classes, each with labelled images in train"
-            if labelled
-            else "without labels, what is learnt is how pictures differ",
-            fix="check the class folders or the label column, and how the images are split"
-            if labelled
-            else "look at the files: were they all exported from one film, or exported empty?",
-        )
+        raise DataError("; ".join(seen.errors), why=why, fix=fix)
     if seen.leaks and not allow_leak:
         raise LeakError(
             "; ".join(seen.leaks),
@@ -131,7 +133,7 @@ def _raise(seen: DataCheck, allow_leak: bool, labelled: bool) -> None:
         )
 
 
-def _present(dataset: Dataset) -> list[str]:
+def _present(dataset: Any) -> list[str]:
     """The splits that have rows, in order; the empty name where there are no splits."""
     return [split for split in (*SPLITS, "") if (dataset.splits == split).any()]
 
@@ -331,7 +333,8 @@ def _shared_with_test(dataset: Dataset, groups: np.ndarray) -> list[str]:
     return lines
 
 
-def _shared_subjects(dataset: Dataset) -> list[str]:
+def shared_subjects(dataset: Any) -> list[str]:
+    """What to say of subjects in two splits; `dataset` has splits, subjects and ids."""
     people = _people(dataset)
     splits = _present(dataset)
     among = np.stack([np.isin(np.arange(people.max() + 1), people[dataset.splits == split]) for split in splits])
@@ -350,7 +353,7 @@ def _shared_subjects(dataset: Dataset) -> list[str]:
     return [f"{len(twice)} subjects are in two splits: {named}"]
 
 
-def _people(dataset: Dataset) -> np.ndarray:
+def _people(dataset: Any) -> np.ndarray:
     """int64 (N,): one number a subject, counted from 0."""
     if dataset.subjects is dataset.ids:
         return np.arange(len(dataset))

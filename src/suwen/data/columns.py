@@ -111,7 +111,7 @@ def build(
     samples = Samples.of(samples)
     names, multi_label = _names(samples, labels)
     decoded = decode(samples, preprocess, cache=cache, progress=progress)
-    skipped = _skipped(samples, decoded.failures, skip_bad)
+    skipped = refuse_or_skip(samples, decoded.failures, skip_bad)
     if decoded.columns is None:
         raise DataError(f"none of {len(samples)} files can be decoded", why=skipped[0][1], fix="check the path")
     order = _ordered(samples, decoded.digests)
@@ -134,7 +134,7 @@ def _ordered(samples: Samples, digests: Digests) -> np.ndarray:
     return rows
 
 
-def _skipped(samples: Samples, failures: Mapping[int, DataError], skip_bad: bool) -> list[Skipped]:
+def refuse_or_skip(samples: Samples, failures: Mapping[int, DataError], skip_bad: bool) -> list[Skipped]:
     """(id, reason) of the failures; unless they may be skipped, one error that names them."""
     bad = [(samples.ids[index], failures[index]) for index in sorted(failures)]
     if not bad or skip_bad:
@@ -183,15 +183,15 @@ def _dataset(
 ) -> Dataset:
     targets = _targets(samples, order, labels, multi_label)
     splits = np.fromiter((samples.splits[row] or "" for row in order), "U5", len(order))
-    ids = _texts(samples.ids, order)
+    ids = texts_of(samples.ids, order)
     return Dataset(
         ids=ids,
-        subjects=ids if samples.subjects is None else _texts(samples.subjects, order),
+        subjects=ids if samples.subjects is None else texts_of(samples.subjects, order),
         splits=splits,
         labels=labels,
         multi_label=multi_label,
         targets=targets,
-        metadata=_metadata(samples, order),
+        metadata=metadata_of(samples, order),
         pixels=columns.pixels,
         digests=columns.digests,
         phash=columns.phash,
@@ -203,7 +203,7 @@ def _dataset(
     )
 
 
-def _texts(texts: Sequence[str], order: np.ndarray) -> np.ndarray:
+def texts_of(texts: Sequence[str], order: np.ndarray) -> np.ndarray:
     """Strings of any length (N,), so that one long name does not widen all others."""
     return np.fromiter((texts[row] for row in order), np.dtypes.StringDType(), len(order))
 
@@ -232,7 +232,7 @@ def _targets(samples: Samples, order: np.ndarray, labels: tuple[str, ...], multi
     return targets
 
 
-def _metadata(samples: Samples, order: np.ndarray) -> pd.DataFrame:
+def metadata_of(samples: Samples, order: np.ndarray) -> pd.DataFrame:
     """One column a kind of metadata; blanks are missing, and a column of numbers becomes numbers."""
     names = dict.fromkeys(name for row in samples.metadata for name in samples.metadata[row])
     empty: dict[str, Any] = {}

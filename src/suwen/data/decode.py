@@ -1,4 +1,4 @@
-"""Image files to `Picture`: PNG, JPEG, TIFF and BMP through Pillow, DICOM through `suwen.data.dicom`.
+"""Image files to `Picture`: PNG, JPEG, TIFF, BMP and GIF through Pillow, DICOM through `suwen.data.dicom`.
 
 The kind of file is told from its first bytes, never from its suffix. A file that cannot be decoded in full is
 refused: half a picture padded with grey is worse than none.
@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from suwen.core.errors import DataError, FileUnreadable, SuwenError
 from suwen.data import dicom
 from suwen.data.picture import SKIP, Picture, picture_of, pixel_limit, refuse_large
 
-__all__ = ["Picture", "read_pixels"]
+__all__ = ["Picture", "read_indices", "read_pixels"]
+
+Decoded = TypeVar("Decoded")
 
 SIGNATURES: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
@@ -27,6 +31,8 @@ SIGNATURES: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"II+\0", TiffImagePlugin.TiffImageFile),
     (b"MM\0+", TiffImagePlugin.TiffImageFile),
     (b"BM", BmpImagePlugin.BmpImageFile),
+    (b"GIF87a", GifImagePlugin.GifImageFile),
+    (b"GIF89a", GifImagePlugin.GifImageFile),
 )
 
 # Pillow's mode -> our name, and the Pillow mode to convert to first (None: take it as it is).
@@ -90,12 +96,28 @@ def read_pixels(path: Path) -> Picture:
     head = _head(path)
     if dicom.recognised(head):
         return dicom.read_dicom(path)
+    return _read_with(_plugin(head, path), path, _picture)
+
+
+def read_indices(path: Path) -> np.ndarray:
+    """The stored values of one file, turned upright: of a palette picture the indices, not the colours.
+
+    Raises:
+        FileUnreadable: as `read_pixels`.
+    """
+    head = _head(path)
+    if dicom.recognised(head):
+        return dicom.read_dicom(path).pixels
+    return _read_with(_plugin(head, path), path, _indices)
+
+
+def _plugin(head: bytes, path: Path) -> type[ImageFile.ImageFile]:
     for signature, plugin in SIGNATURES:
         if head.startswith(signature):
-            return _read_with(plugin, path)
+            return plugin
     raise FileUnreadable(
         f"{path} begins with {head[:16]!r}",
-        why="that is not a PNG, JPEG, TIFF, BMP or DICOM file, whatever its name says",
+        why="that is not a PNG, JPEG, TIFF, BMP, GIF or DICOM file, whatever its name says",
         fix=SKIP,
     )
 
@@ -111,7 +133,7 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _read_with(plugin: type[ImageFile.ImageFile], path: Path) -> Picture:
+def _read_with(plugin: type[ImageFile.ImageFile], path: Path, made_of: Callable[[Image.Image], Decoded]) -> Decoded:
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise SuwenError(
             "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is switched on",
@@ -122,7 +144,7 @@ def _read_with(plugin: type[ImageFile.ImageFile], path: Path) -> Picture:
         with path.open("rb") as file, plugin(file) as image:
             _bound(image, path)
             image.load()
-            return _picture(image)
+            return made_of(image)
     except DataError as error:
         if isinstance(error, FileUnreadable):
             raise
@@ -150,7 +172,13 @@ def _bound(image: ImageFile.ImageFile, path: Path) -> None:
     refuse_large(path, width, height)
 
 
-def _picture(image: ImageFile.ImageFile) -> Picture:
+def _indices(image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(image)
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    return turn(pixels) if turn else pixels
+
+
+def _picture(image: Image.Image) -> Picture:
     if image.mode not in MODES:
         raise DataError(f"its pixels are of the kind {image.mode!r}", why="suwen does not read that kind")
     mode, convert = MODES[image.mode]
@@ -161,7 +189,7 @@ def _picture(image: ImageFile.ImageFile) -> Picture:
     return Picture(picture.pixels, mode, picture.high, picture.low) if inverted else picture
 
 
-def _photometric(image: ImageFile.ImageFile) -> int | None:
+def _photometric(image: Image.Image) -> int | None:
     return image.tag_v2.get(PHOTOMETRIC) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
 
 

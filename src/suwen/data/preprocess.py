@@ -62,7 +62,7 @@ class ImagePreprocess(BaseModel):
             DataError: the array is no picture, has NaN pixels, or has no window where one is asked for.
         """
         shades = shade(_picture(source), self.intensity)
-        planes = _planes(shades, self.channels)
+        planes = planes_of(shades, self.channels)
         fitted = {id(plane): self._fit(plane) for plane in planes}
         return np.stack([fitted[id(plane)] for plane in planes])
 
@@ -153,7 +153,7 @@ def _robust(picture: Picture) -> tuple[float, float]:
     return (float(low), float(high)) if picture.low <= picture.high else (float(high), float(low))
 
 
-def _planes(shades: np.ndarray, channels: int) -> list[np.ndarray]:
+def planes_of(shades: np.ndarray, channels: int) -> list[np.ndarray]:
     """`channels` planes (H, W). Grey is repeated, and is then one and the same array."""
     opacity = shades[..., 3] if shades.ndim == 3 and shades.shape[-1] == 4 else None
     keeps_opacity = channels in (2, 4)

@@ -117,7 +117,10 @@ class HfEncoder(nn.Module):
                 last[:, 0] if self.model.num_prefix_tokens else last.mean(1) if last.ndim == 3 else last.mean((2, 3))
             )
         tokens = last if last.ndim == 3 else None
-        return Features(pooled=pooled.flatten(1), tokens=tokens, maps=self._maps(out, last))
+        maps = self._maps(out, last)
+        return Features(
+            pooled=pooled.flatten(1), tokens=tokens, maps=maps, size=tuple(images.shape[2:]) if maps else None
+        )
 
     def depths(self) -> dict[str, int]:
         """Parameter name → block number from the input, blocks being numbered in the order in which they are used."""

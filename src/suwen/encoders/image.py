@@ -116,7 +116,7 @@ class TimmEncoder(nn.Module):
         tokens = last[:, int(getattr(self.model, "num_prefix_tokens", 0)) :] if last.ndim == 3 else None
         if maps is None and last.ndim == 4:
             maps = (self._grid(last),)
-        return Features(pooled=pooled, tokens=tokens, maps=maps)
+        return Features(pooled=pooled, tokens=tokens, maps=maps, size=tuple(images.shape[2:]) if maps else None)
 
     def tokenize(self, prepared: Tensor) -> Tensor:
         """``(B, C, H, W)`` prepared images → ``(B, N, D)`` patches with their positions; see `grid`."""

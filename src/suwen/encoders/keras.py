@@ -97,7 +97,7 @@ class KerasEncoder(nn.Module):
             return Features(pooled=self.grid(outputs[-1]))
         maps = [grid.permute(0, 3, 1, 2) for grid in outputs]
         maps[-1] = self.grid(maps[-1])
-        return Features(pooled=maps[-1].mean((2, 3)), maps=tuple(maps))
+        return Features(pooled=maps[-1].mean((2, 3)), maps=tuple(maps), size=tuple(images.shape[2:]))
 
     def depths(self) -> dict[str, int]:
         """Parameter name → twelfth of the layers that it is in, the input's being 0."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from suwen.core.encoder import Encoder
 from suwen.core.errors import NameUnknown
 from suwen.core.preprocess import Preprocess
 from suwen.encoders.image import TimmEncoder
+from suwen.encoders.pyramid import UNetEncoder
 from suwen.encoders.stems import SMALL
 
 
@@ -32,9 +34,15 @@ OWN: dict[str, Callable[[int], tuple[str, dict[str, Any]]]] = {
 """Name → side of the images in pixels → timm model and its options."""
 
 
-def own_encoder(name: str, preprocess: Preprocess, **options: Any) -> TimmEncoder:
-    """Build the encoder ``suwen:name``; arguments as of `TimmEncoder`, which its Model records."""
+BUILT: dict[str, Callable[..., Encoder]] = {"unet": UNetEncoder}
+"""Name → architecture that is suwen's own."""
+
+
+def own_encoder(name: str, preprocess: Preprocess, **options: Any) -> Encoder:
+    """Build the encoder ``suwen:name``; arguments as of `TimmEncoder`, which its Model records, or of its own class."""
+    if name in BUILT:
+        return BUILT[name](preprocess, **options)
     if name not in OWN:
-        raise NameUnknown("suwen encoder", name, OWN, fix="suwen encoders")
+        raise NameUnknown("suwen encoder", name, [*OWN, *BUILT], fix="suwen encoders")
     model, settings = OWN[name](int(getattr(preprocess, "size", 224)))
     return TimmEncoder(model, preprocess, **(settings | options))

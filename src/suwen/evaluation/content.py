@@ -34,6 +34,25 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shown:
+    """One image with its masks.
+
+    Attributes:
+        id: the sample's name.
+        kind: ``worst``, ``median`` or ``best``.
+        image_png: the image alone.
+        overlay_png: the same with the outlines of the true and the drawn masks.
+        figure: the headline metric of this image.
+    """
+
+    id: str
+    kind: str
+    image_png: bytes
+    overlay_png: bytes | None
+    figure: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportContent:
     """All that a report shows.
 
@@ -42,14 +61,15 @@ class ReportContent:
         task: the task's name.
         model: the model's name and fingerprint, as predictions show it.
         metrics: ``metrics.json``; ``baselines`` holds, by name, splits in the shape of ``splits``.
-        outcomes: the model's, by split. The report is about ``"test"``, or the first where there is no test split;
-            without any it says that nothing was measured.
+        outcomes: the model's, by split, each an `Outcome` or a `suwen.evaluation.mask_outcome.MaskOutcome`. The report
+            is about ``"test"``, or the first where there is none; without any it says that nothing was measured.
         baselines: by name, then by split; samples in the same order as the model's.
         history: rows of ``log.jsonl``: ``epoch``, ``train_loss``, ``val_loss``, ``val_METRIC`` and whatever else.
         data_check: ``{"tables": [{"title", "columns", "rows"}], "warnings": [str], "leaks": [str]}``.
         recipe_yaml: the recipe in full.
         versions: of the software.
         examples: right and wrong answers to show.
+        pictures: images with their masks to show.
         notes: sentences for the top of the page (a licence that forbids commercial use …).
         simulated: whether the patients are made up.
         best_possible: metric → the figure of the best conceivable model, where the truth is known.
@@ -67,13 +87,14 @@ class ReportContent:
     task: str
     model: str
     metrics: Mapping[str, Any]
-    outcomes: Mapping[str, Outcome]
-    baselines: Mapping[str, Mapping[str, Outcome]] = field(default_factory=dict)
+    outcomes: Mapping[str, Any]
+    baselines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
     data_check: Mapping[str, Any] = field(default_factory=dict)
     recipe_yaml: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     examples: Sequence[Example] = ()
+    pictures: Sequence[Shown] = ()
     notes: Sequence[str] = ()
     simulated: bool = False
     best_possible: Mapping[str, float] | None = None

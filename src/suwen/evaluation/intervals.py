@@ -17,7 +17,7 @@ import pandas as pd
 
 from suwen.core.errors import DataError
 from suwen.evaluation.metrics import metric_of
-from suwen.evaluation.outcome import Floats, Outcome, Threshold
+from suwen.evaluation.outcome import Floats, Judged, Threshold
 from suwen.evaluation.ranking import Statistic
 
 LEVEL = 95  # percent
@@ -34,7 +34,7 @@ class Interval(TypedDict):
 
 
 def bootstrap(
-    outcome: Outcome, names: Iterable[str], thresholds: Threshold = None, *, resamples: int = 1000, seed: int = 0
+    outcome: Judged, names: Iterable[str], thresholds: Threshold = None, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, Interval]:
     """Each metric with its 95 % percentile bootstrap interval over subjects.
 
@@ -48,8 +48,8 @@ def bootstrap(
 
 
 def bootstrap_difference(
-    first: Outcome,
-    second: Outcome,
+    first: Judged,
+    second: Judged,
     names: Iterable[str],
     thresholds: tuple[Threshold, Threshold] = (None, None),
     *,
@@ -82,7 +82,7 @@ def _difference(first: Statistic, second: Statistic) -> Statistic:
     return lambda weights: first(weights) - second(weights)
 
 
-def _resample(statistics: Mapping[str, Statistic], outcome: Outcome, resamples: int, seed: int) -> dict[str, Floats]:
+def _resample(statistics: Mapping[str, Statistic], outcome: Judged, resamples: int, seed: int) -> dict[str, Floats]:
     """The value of every statistic in every resample."""
     found: dict[str, list[Floats]] = {name: [np.empty(0)] for name in statistics}
     for weights in subject_weights(outcome, resamples, seed):
@@ -91,7 +91,7 @@ def _resample(statistics: Mapping[str, Statistic], outcome: Outcome, resamples: 
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
-def subject_weights(outcome: Outcome, resamples: int, seed: int) -> Iterator[Floats]:
+def subject_weights(outcome: Judged, resamples: int, seed: int) -> Iterator[Floats]:
     """Weights (R, N) in chunks, `resamples` rows in all: how often each sample's subject was drawn."""
     subject, names = pd.factorize(outcome.subjects)  # numbered as they appear: their names play no part in the draws
     if len(names) < 2:

@@ -10,7 +10,6 @@ want of a class, is NaN: never 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,36 +17,12 @@ from numpy.typing import NDArray
 
 from suwen.core.errors import NameUnknown
 from suwen.evaluation.calibration import calibration_error_statistic
-from suwen.evaluation.outcome import Bools, Floats, Outcome, Threshold, decisions
+from suwen.evaluation.mask_metrics import MASK_METRICS
+from suwen.evaluation.metric import Metric as Metric
+from suwen.evaluation.metric import Preparation
+from suwen.evaluation.outcome import Bools, Floats, Judged, Outcome, Threshold, decisions
 from suwen.evaluation.ranking import Statistic, auroc_statistic, average_precision_statistic, ratio
 from suwen.evaluation.threshold import choose_threshold as choose_threshold  # the threshold the metrics below look at
-
-Preparation = Callable[[Outcome, Threshold], Statistic]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One row of the table.
-
-    Attributes:
-        name: as in ``metrics.json``.
-        prepare: (outcome, threshold) → the statistic of any weights.
-        higher_is_better: which way is better.
-        summary: what it says, in one sentence.
-        source: who defined it.
-        at_threshold: whether it looks at the operating threshold; if so it is not defined without one.
-    """
-
-    name: str
-    prepare: Preparation
-    higher_is_better: bool
-    summary: str
-    source: str
-    at_threshold: bool = False
-
-    def function(self, outcome: Outcome, thresholds: Threshold = None) -> float:
-        """The figure itself. NaN where it is not defined."""
-        return float(self.prepare(outcome, thresholds)(np.ones((1, len(outcome))))[0])
 
 
 def _undefined(weights: Floats) -> Floats:
@@ -211,15 +186,21 @@ METRICS: dict[str, Metric] = {
 }
 
 
+EVERY_METRIC = METRICS | MASK_METRICS
+"""Of labels, and of masks."""
+
+
 def metric_of(name: str) -> Metric:
-    """The row of this name. Raises `NameUnknown` with the nearest ones."""
-    if name not in METRICS:
-        raise NameUnknown("metric", name, METRICS, fix=f"one of {', '.join(METRICS)}")
-    return METRICS[name]
+    """The row of this name, of labels or of masks. Raises `NameUnknown` with the nearest ones."""
+    if name not in EVERY_METRIC:
+        raise NameUnknown("metric", name, EVERY_METRIC, fix=f"one of {', '.join(EVERY_METRIC)}")
+    return EVERY_METRIC[name]
 
 
-def names_for(outcome: Outcome) -> tuple[str, ...]:
-    """The metrics that make sense here: all, less those at a threshold if multi-class, which has none."""
+def names_for(outcome: Judged) -> tuple[str, ...]:
+    """The metrics that make sense here: all of its kind, less those at a threshold if multi-class, which has none."""
+    if not isinstance(outcome, Outcome):
+        return tuple(MASK_METRICS)
     multi_class = not (outcome.binary or outcome.multi_label)
     return tuple(name for name, metric in METRICS.items() if not (metric.at_threshold and multi_class))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,35 @@ Threshold = float | Sequence[float] | Floats | None
 """The operating threshold: one number (binary), one a label (multi-label), or None (multi-class: the largest wins)."""
 
 _SUM_TOLERANCE = 1e-3  # float32 softmax is far inside this; raw logits or sigmoid scores are far outside
+
+
+class Judged(Protocol):
+    """What every kind of outcome has: N samples, whose they are, and what is known of them besides."""
+
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        """(N,) names."""
+        ...
+
+    @property
+    def subjects(self) -> NDArray[np.str_]:
+        """(N,) the person each comes from."""
+        ...
+
+    @property
+    def metadata(self) -> pd.DataFrame:
+        """N rows of further columns."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, index: ArrayLike) -> Any:
+        """The samples at `index`, in that order."""
+        ...
+
+    def note(self) -> str:
+        """What keeps these samples from being compared with others; empty if nothing does."""
+        ...
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -140,6 +169,30 @@ class Outcome:
         if self.multi_label:
             return self.target.astype(np.bool_)
         return np.asarray(self.target[:, None] == np.arange(len(self.labels)))
+
+    @property
+    def in_short(self) -> tuple[str, ...]:
+        """The few metrics that a table with little room shows beside the headline."""
+        single = self.binary or self.multi_label
+        return ("sensitivity", "specificity") if single else ("balanced_accuracy", "accuracy")
+
+    @property
+    def sentence(self) -> str:
+        """Which sentence of the report says how good the model is."""
+        return "finds_binary" if self.binary else "finds_labels" if self.multi_label else "finds_classes"
+
+    def note(self) -> str:
+        """What keeps these samples from being compared with others; empty if nothing does."""
+        lacking = [
+            label
+            for label, present in zip(self.labels, self.truth.T, strict=True)
+            if not present.any() or (self.multi_label and present.all())
+        ]
+        if not lacking:
+            return ""
+        if self.multi_label:
+            return f"{len(lacking)} of {len(self.labels)} labels not comparable: {', '.join(lacking[:3])}"
+        return f"none of {', '.join(lacking)}"
 
     def take(self, index: ArrayLike) -> Outcome:
         """The samples at `index` (integers or a boolean mask), in that order."""

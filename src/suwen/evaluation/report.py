@@ -8,7 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from suwen.core.files import write_text
 from suwen.evaluation.content import Example, ReportContent
-from suwen.evaluation.page import Page, page_of
+from suwen.evaluation.page import page_of
+from suwen.evaluation.section import Page
 from suwen.evaluation.words import ENGLISH, Words
 
 __all__ = ["Example", "ReportContent", "write_page", "write_report"]

@@ -18,7 +18,7 @@ import pandas as pd
 from suwen.core.errors import NameUnknown, RecipeError
 from suwen.evaluation.intervals import CHUNK, LEVEL, Interval, bootstrap
 from suwen.evaluation.metrics import metric_of
-from suwen.evaluation.outcome import Floats, Integers, Outcome, Threshold
+from suwen.evaluation.outcome import Floats, Integers, Judged, Threshold
 from suwen.evaluation.ranking import Statistic
 
 MISSING = "(missing)"
@@ -57,7 +57,7 @@ class Subgroups(TypedDict):
 
 
 def subgroups(
-    outcome: Outcome,
+    outcome: Judged,
     column: str,
     names: Sequence[str],
     threshold: Threshold = None,
@@ -93,23 +93,11 @@ def subgroups(
     return {"groups": groups, "gaps": gaps}
 
 
-def _note(part: Outcome) -> str:
+def _note(part: Judged) -> str:
     subjects = len(np.unique(part.subjects))
     if subjects < FEW_SUBJECTS:
         return f"only {subjects} subject{'s' * (subjects != 1)}"
-    truth = part.truth
-    lacking = [
-        label
-        for label, present in zip(part.labels, truth.T, strict=True)
-        if not present.any() or (part.multi_label and present.all())
-    ]
-    if part.multi_label:
-        return (
-            ""
-            if not lacking
-            else f"{len(lacking)} of {len(part.labels)} labels not comparable: {', '.join(lacking[:3])}"
-        )
-    return f"none of {', '.join(lacking)}" if lacking else ""
+    return part.note()
 
 
 def group_values(values: pd.Series[Any], edges: Sequence[float] | None = None) -> tuple[list[str], Integers]:
@@ -160,7 +148,7 @@ def _by_edges(
 
 
 def _gaps(
-    outcome: Outcome,
+    outcome: Judged,
     names: Sequence[str],
     threshold: Threshold,
     order: Sequence[str],
@@ -198,7 +186,7 @@ def _by_group(
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
-def _regroupings(outcome: Outcome, index: Integers, compared: Sequence[int], seed: int) -> Iterator[Integers]:
+def _regroupings(outcome: Judged, index: Integers, compared: Sequence[int], seed: int) -> Iterator[Integers]:
     """Random regroupings of the compared samples; subjects swap groups whole where each is in one group."""
     rows = np.flatnonzero(np.isin(index, compared))
     unit, _ = pd.factorize(outcome.subjects[rows])  # numbered as they appear: their names play no part in the draws

@@ -10,12 +10,12 @@ import numpy as np
 
 from suwen.evaluation.intervals import bootstrap
 from suwen.evaluation.metrics import names_for
-from suwen.evaluation.outcome import Outcome, Threshold
+from suwen.evaluation.outcome import Judged, Threshold
 from suwen.evaluation.subgroups import subgroups
 
 
 def summarise(
-    outcome: Outcome,
+    outcome: Judged,
     *,
     names: Sequence[str] | None = None,
     threshold: Threshold = None,

@@ -10,7 +10,7 @@ import numpy as np
 
 from suwen.evaluation.content import ReportContent
 from suwen.evaluation.intervals import bootstrap
-from suwen.evaluation.metrics import METRICS
+from suwen.evaluation.metrics import EVERY_METRIC
 from suwen.evaluation.outcome import Outcome, Threshold, decisions
 from suwen.evaluation.verdict import OVERALL, Comparison, interval_text, is_worse, number
 from suwen.evaluation.words import Words, metric_title
@@ -58,8 +58,8 @@ def comparison_table(content: ReportContent, split: str, words: Words) -> Table:
     mine, theirs = content.figures(split), content.baseline_figures(split)
     best = (content.best_possible or {}) if split == content.split else {}
     rows = []
-    for name in sorted(mine, key=list(METRICS).index):
-        arrow = "" if METRICS[name].higher_is_better else " ↓"
+    for name in sorted(mine, key=list(EVERY_METRIC).index):
+        arrow = "" if EVERY_METRIC[name].higher_is_better else " ↓"
         value = mine[name]["value"]
         beaten = name in OVERALL and any(
             is_worse(name, value, found[name]["value"]) for found in theirs.values() if name in found
@@ -104,11 +104,10 @@ def class_table(outcome: Outcome, threshold: Threshold, words: Words) -> Table:
     return Table(words["by_class"], [words["class"], words["present"], *titles], rows)
 
 
-def subgroup_metrics(content: ReportContent, outcome: Outcome) -> list[str]:
+def subgroup_metrics(content: ReportContent, outcome: Any) -> list[str]:
     """The few metrics that subgroup tables show; ``metrics.json`` holds all."""
     figures = content.figures(content.split)
-    multi_class = not (outcome.binary or outcome.multi_label)
-    names = ("balanced_accuracy", "accuracy") if multi_class else ("sensitivity", "specificity")
+    names: tuple[str, ...] = outcome.in_short
     at_threshold = [f"{name}_at_threshold" if f"{name}_at_threshold" in figures else name for name in names]
     return list(dict.fromkeys(name for name in (content.headline, *at_threshold) if name in figures))
 

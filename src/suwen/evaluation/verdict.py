@@ -11,12 +11,23 @@ import numpy as np
 from suwen.evaluation.content import ReportContent
 from suwen.evaluation.intervals import Interval, bootstrap_difference
 from suwen.evaluation.metrics import metric_of
-from suwen.evaluation.outcome import Outcome
+from suwen.evaluation.outcome import Judged
 from suwen.evaluation.words import Words, baseline_title, metric_title
 
 Standing = Literal["beats", "tied", "loses", "unclear"]
 
-OVERALL = ("auroc", "auprc", "accuracy", "balanced_accuracy", "f1_macro", "brier")  # no trade-offs among these
+OVERALL = (
+    "auroc",
+    "auprc",
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "brier",
+    "dice",
+    "iou",
+    "hd95",
+    "surface_dice",
+)  # no trade-offs among these
 _RISE = 1.1  # a validation loss a tenth above its best is more than its usual wobble
 
 
@@ -38,14 +49,14 @@ class Comparison:
     standing: Standing
 
 
-def compare(model: Outcome, baselines: Mapping[str, Outcome], headline: str) -> list[Comparison]:
+def compare(model: Judged, baselines: Mapping[str, Any], headline: str) -> list[Comparison]:
     """The model against each baseline, the strongest first."""
     sign = 1 if metric_of(headline).higher_is_better else -1
     found = [_compare_one(model, name, outcome, headline, sign) for name, outcome in baselines.items()]
     return sorted(found, key=lambda each: np.inf if np.isnan(each.other) else -sign * each.other)
 
 
-def _compare_one(model: Outcome, name: str, outcome: Outcome, headline: str, sign: int) -> Comparison:
+def _compare_one(model: Judged, name: str, outcome: Judged, headline: str, sign: int) -> Comparison:
     difference = bootstrap_difference(model, outcome, [headline])[headline]
     least = difference["low"] if sign > 0 else -difference["high"]
     standing: Standing
@@ -63,8 +74,7 @@ def verdict(content: ReportContent, comparisons: list[Comparison], words: Words)
     if not content.split:
         return words["nothing_measured"]
     outcome, headline = content.outcomes[content.split], content.headline
-    kind = "finds_binary" if outcome.binary else "finds_labels" if outcome.multi_label else "finds_classes"
-    sentence = words[kind].format(
+    sentence = words[outcome.sentence].format(
         positive=outcome.labels[outcome.positive],
         classes=len(outcome.labels),
         metric=metric_title(headline, words),

@@ -80,12 +80,17 @@ def _draw_affine(n: int, s: dict[str, float], g: Generator) -> Draws:
 
 def _affine(images: Tensor, d: Draws) -> Tensor:
     """Rotation, scale, stretch, shear and shift in one bilinear resampling; the edge is repeated outside."""
+    theta = affine_matrix(d).to(images.device, images.dtype)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def affine_matrix(d: Draws) -> Tensor:
+    """``(B, 2, 3)``: where each output pixel is read, both in coordinates from -1 to 1."""
     cos, sin, shear = d["angle"].cos(), d["angle"].sin(), d["shear"].tan()
     first = torch.stack([cos / d["scale_x"], (shear * cos - sin) / d["scale_x"], d["x"]], 1)
     second = torch.stack([sin / d["scale_y"], (shear * sin + cos) / d["scale_y"], d["y"]], 1)
-    theta = torch.stack([first, second], 1).to(images.device, images.dtype)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return torch.stack([first, second], 1)
 
 
 def _draw_crop(n: int, s: dict[str, float], g: Generator) -> Draws:
@@ -251,7 +256,9 @@ class ImageAugment:
     def __init__(self, allowed: dict[str, dict[str, Any]] | None, labels: int) -> None:
         chosen = DEFAULT if allowed is None else allowed
         for name, settings in chosen.items():
-            _check(name, settings or {})
+            if name not in TRANSFORMS:
+                raise NameUnknown("transform", name, TRANSFORMS, fix="--set 'augment={affine: {rotate: 10}}'")
+            check_settings(name, settings or {}, TRANSFORMS[name].defaults, TRANSFORMS[name].most)
         self.rows = [(row, row.defaults | (chosen[name] or {})) for name, row in TRANSFORMS.items() if name in chosen]
         self.labels = labels
 
@@ -285,19 +292,21 @@ class ImageAugment:
         return shares * kept + shares[partner.to(shares.device)] * (1 - kept)
 
 
-def _check(name: str, settings: dict[str, Any]) -> None:
-    if name not in TRANSFORMS:
-        raise NameUnknown("transform", name, TRANSFORMS, fix="--set 'augment={affine: {rotate: 10}}'")
-    row = TRANSFORMS[name]
+def check_settings(name: str, settings: dict[str, Any], defaults: dict[str, float], most: dict[str, float]) -> None:
+    """Refuse settings that a transform does not have, or that are too large.
+
+    Raises:
+        RecipeError: one of them is.
+    """
     for setting, value in settings.items():
-        if setting not in row.defaults:
+        if setting not in defaults:
             raise RecipeError(
-                f"augment.{name}.{setting}", why=f"{name} takes {', '.join(row.defaults)}", fix="rename or drop it"
+                f"augment.{name}.{setting}", why=f"{name} takes {', '.join(defaults)}", fix="rename or drop it"
             )
-        most = row.most.get(setting, math.inf)
-        if not isinstance(value, (int, float)) or not 0 <= value <= most:
+        limit = most.get(setting, math.inf)
+        if not isinstance(value, (int, float)) or not 0 <= value <= limit:
             raise RecipeError(
                 f"augment.{name}.{setting} = {value!r}",
-                why=f"it is a number from 0 (no change) {f'to {most}' if most < math.inf else 'up'}",
-                fix=f"--set 'augment={{{name}: {{{setting}: {row.defaults[setting]}}}}}'",
+                why=f"it is a number from 0 (no change) {f'to {limit}' if limit < math.inf else 'up'}",
+                fix=f"--set 'augment={{{name}: {{{setting}: {defaults[setting]}}}}}'",
             )

@@ -63,13 +63,13 @@ class Batches:
         """A batch after its random changes; where processes share it, this one's part."""
         part = part_of(rows)
         if part is None:
-            batch = self.gather(rows)
+            batch = self.gather(rows, draws)
             return batch if self.augment is None else self.augment(batch, draws)
         if getattr(self.augment, "mixes", False):
             assert self.augment is not None
-            whole = self.augment(self.gather(rows), draws)
+            whole = self.augment(self.gather(rows, draws), draws)
             return {name: values[part.rows] for name, values in whole.items()} | {"part": part}
-        batch = self.gather(rows[part.rows])
+        batch = self.gather(rows, draws, part)
         return (batch if self.augment is None else self.augment(batch, draws, part)) | {"part": part}
 
     def plain(self) -> Iterator[Batch]:
@@ -78,8 +78,17 @@ class Batches:
             if len(part):
                 yield self.gather(part)
 
-    def gather(self, rows: np.ndarray) -> Batch:
-        """One batch of these rows on the device."""
+    def gather(self, rows: np.ndarray, draws: torch.Generator | None = None, part: Part | None = None) -> Batch:
+        """One batch of these rows, or of a part of them, on the device.
+
+        From inputs of any size patches are drawn, where `draws` are given (``dataset.draw``): as in the whole batch.
+        """
+        if draws is not None and (draw := getattr(self.dataset, "draw", None)) is not None:
+            drawn = draw(rows, draws, reach=getattr(self.augment, "reach", 1.0))
+            mine = slice(None) if part is None else part.rows
+            inputs, target = (self._moved(np.asarray(each)[mine]) for each in drawn)
+            return {"inputs": inputs, "target": target, "index": rows[mine]}
+        rows = rows if part is None else rows[part.rows]
         inputs = self.dataset.take(rows) if self.kept is None else self.kept[torch.from_numpy(rows).to(self.device)]
         return {"inputs": self._moved(inputs), "target": self._moved(self.dataset.targets[rows]), "index": rows}
 

@@ -51,7 +51,7 @@ class ConsoleLog:
             transient=True,
         )
         self.task = TaskID(0)
-        self._headed = False
+        self._columns: list[str] = []
 
     def begin(self, progress: Progress, epochs: int, batches: int) -> None:
         """Show the bar."""
@@ -68,11 +68,12 @@ class ConsoleLog:
 
     def row(self, row: dict[str, Any]) -> None:
         """Add a line."""
-        heads = [_short(name) for name in row]
-        if not self._headed:
+        if set(row) - set(self._columns):  # some are measured only every few epochs
+            self._columns = list(row)
+            heads = [_short(name) for name in row]
             self.console.print("[bold]" + " ".join(map(_fit, heads, heads)))
-            self._headed = True
-        self.console.print(" ".join(map(_fit, map(_number, row.values()), heads)), highlight=False)
+        cells = [_number(row[name]) if name in row else "" for name in self._columns]
+        self.console.print(" ".join(map(_fit, cells, map(_short, self._columns))), highlight=False)
 
     def end(self, progress: Progress) -> None:
         """Take the bar away."""

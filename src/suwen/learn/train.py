@@ -119,7 +119,7 @@ def train(
     compiled = compiles(settings, fabric.device)
     if compiled:
         compile_steps(module)
-    batches = _batches(task, lesson, rows, recipe, fabric.device, unlabelled)
+    batches = _batches(task, lesson, np.repeat(rows, settings.patches), recipe, fabric.device, unlabelled)
     progress = _learn(
         module,
         batches,

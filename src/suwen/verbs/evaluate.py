@@ -12,11 +12,9 @@ from suwen.core.files import write_json
 from suwen.core.model import Model
 from suwen.core.registry import READERS
 from suwen.core.run import Run, load
-from suwen.evaluation.outcome import Outcome
-from suwen.evaluation.report import Example, ReportContent, write_report
-from suwen.evaluation.summarise import summarise
-from suwen.verbs.judge import judge, rows_to_judge
-from suwen.verbs.reporting import examples, hospital_of, unscaled
+from suwen.evaluation.report import ReportContent, write_report
+from suwen.verbs.judges import judge_of
+from suwen.verbs.reporting import hospital_of
 from suwen.verbs.seen import seen_before
 from suwen.verbs.work import counts_of, versions
 
@@ -61,10 +59,11 @@ def evaluate(
     dataset = reader.build(
         samples, model.preprocess, seed=seed, labels=model.head.labels, fractions=None, skip_bad=skip_bad
     )
-    rows = rows_to_judge(dataset, split)
+    judge = judge_of(model.task)
+    rows = judge.rows(dataset, split)
     leaks = seen_before([] if isinstance(run, Model) else [Run(run)], dataset, rows, allow_leak=allow_leak)
-    outcome = judge(model, dataset, rows)
-    figures = summarise(
+    outcome = judge.judge(model, dataset, rows)
+    figures = judge.figures(
         outcome,
         names=model.head.metrics,
         threshold=model.calibration.threshold,
@@ -85,7 +84,7 @@ def evaluate(
     }
     if out is not None:
         write_json(Path(out) / "metrics.json", metrics)
-        shown = examples(model, dataset, rows, outcome)
+        shown = judge.report(model, dataset, rows, {name: outcome})
         write_report(Path(out) / "report.html", _content(model, data, metrics, {name: outcome}, leaks, shown))
     _say(console, metrics, name, out)
     return metrics
@@ -95,9 +94,9 @@ def _content(
     model: Model,
     data: str | Path,
     metrics: dict[str, Any],
-    outcomes: dict[str, Outcome],
+    outcomes: dict[str, Any],
     leaks: list[str],
-    shown: list[Example],
+    shown: dict[str, Any],
 ) -> ReportContent:
     return ReportContent(
         title=f"{model.name} on {Path(data).name}",
@@ -107,11 +106,9 @@ def _content(
         outcomes=outcomes,
         data_check={"tables": [], "warnings": [], "leaks": leaks},
         versions=metrics["versions"],
-        examples=shown,
         simulated=hospital_of(data) is not None,
         headline=model.task.metric,
-        temperature=model.calibration.temperature,
-        uncalibrated=unscaled(next(iter(outcomes.values())), model.calibration.temperature),
+        **shown,
     )
 
 

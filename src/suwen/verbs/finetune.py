@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.console import Console
 
-from suwen.core.dataset import Dataset
 from suwen.core.errors import RecipeError
 from suwen.core.files import write_json
 from suwen.core.model import Model
@@ -18,16 +17,13 @@ from suwen.core.recipe import Recipe, make_recipe, parse_set, read_recipe
 from suwen.core.registry import TASKS
 from suwen.core.run import Run
 from suwen.core.task import Task
-from suwen.evaluation.outcome import Outcome
-from suwen.evaluation.summarise import summarise
-from suwen.evaluation.threshold import choose_threshold
 from suwen.learn.adaptation import adaptation_of
 from suwen.learn.device import check_devices, rank_here
 from suwen.learn.train import Trained
-from suwen.verbs.explaining import compare_explanations, in_short
+from suwen.verbs.explaining import in_short
 from suwen.verbs.first import write_fisher
 from suwen.verbs.folder import claim, clear, refuse_finished
-from suwen.verbs.judge import calibrate, judge, judge_baselines
+from suwen.verbs.judges import Judge
 from suwen.verbs.material import Material, read_material
 from suwen.verbs.reporting import warnings_of, write_run_report
 from suwen.verbs.seen import bases_of, write_seen
@@ -217,7 +213,7 @@ class Finetuning:
         """Read, check, train, calibrate, save, judge, report."""
         began = time.monotonic()
         material = read_material(self.recipe, self.console, self.extends)
-        dataset, pool, teacher = material.dataset, material.pool, material.teacher
+        dataset, pool, teacher, judge = material.dataset, material.pool, material.teacher, material.judge
         self.recipe = material.completed(self.recipe)
         claim(self.run, self.recipe, self.overwrite)
         self.console.print(
@@ -226,8 +222,8 @@ class Finetuning:
         logs = make_logs(self.logs, self.run, self.console, self.recipe)
         trained = material.train(self.recipe, folder=self.run.checkpoints, logs=logs)
         model, history = trained.model, trained.progress.history
-        calibrate(model, dataset, dataset.where("val"), self.recipe.evaluation)
-        explanations = compare_explanations(model, dataset, self.recipe)
+        judge.calibrate(model, dataset, self.recipe.evaluation)
+        explanations = judge.explanations(model, dataset, self.recipe)
         beside = {} if pool is None else {"unlabelled": pool.to_json(history)}
         model.card = card_of(model, dataset, self.recipe, self.console) | {"explanations": in_short(explanations)}
         model.card["data"] |= beside
@@ -236,14 +232,17 @@ class Finetuning:
         self.run.save(model)
         write_seen(self.run, dataset, bases_of(self.recipe), material.unlabelled)
         write_fisher(self.run, model, dataset, self.recipe)
-        outcomes = {split: judge(model, dataset, dataset.where(split)) for split in JUDGED if len(dataset.where(split))}
-        baselines = judge_baselines(material.task, dataset, outcomes)
-        metrics = self.metrics(model, dataset, trained, outcomes, baselines) | {"explanations": explanations}
+        split_rows = {split: rows for split in JUDGED if len(rows := dataset.where(split))}
+        outcomes = {split: judge.judge(model, dataset, rows) for split, rows in split_rows.items()}
+        baselines = judge.baselines(dataset, outcomes)
+        metrics = self.metrics(material, trained, outcomes, baselines) | {"explanations": explanations}
         metrics["data"] |= beside
         metrics |= self.compared(material, model, outcomes)
         write_json(self.run.metrics, metrics)
         check = material.checked()
-        write_run_report(self.run, model, dataset, check, self.recipe, metrics, outcomes, baselines, history)
+        last = next(reversed(split_rows.values()), None)
+        shown = {} if last is None else judge.report(model, dataset, last, outcomes)
+        write_run_report(self.run, model, dataset, check, self.recipe, metrics, outcomes, baselines, history, shown)
         clear(self.run.checkpoints)
         self._say(metrics, time.monotonic() - began)
         return model
@@ -254,7 +253,7 @@ class Finetuning:
         self.recipe = material.completed(self.recipe)
         return material.train(self.recipe).model
 
-    def compared(self, material: Material, model: Model, outcomes: dict[str, Outcome]) -> dict[str, Any]:
+    def compared(self, material: Material, model: Model, outcomes: dict[str, Any]) -> dict[str, Any]:
         """What ``metrics.json`` says of other Runs: the first site before and after, the teacher."""
         found: dict[str, Any] = {}
         first, teacher = material.first, material.teacher
@@ -267,28 +266,30 @@ class Finetuning:
 
     def metrics(
         self,
-        model: Model,
-        dataset: Dataset,
+        material: Material,
         trained: Trained,
-        outcomes: dict[str, Outcome],
-        baselines: dict[str, dict[str, Outcome]],
+        outcomes: dict[str, Any],
+        baselines: dict[str, dict[str, Any]],
     ) -> dict[str, Any]:
         """The whole of ``metrics.json``."""
+        judge, dataset, names = material.judge, material.dataset, trained.model.head.metrics
         return {
             "task": self.recipe.task,
             "seed": self.recipe.seed,
-            "splits": self._figures(outcomes, model.head.metrics, self.recipe.evaluation.by),
-            "baselines": {name: self._figures(found, model.head.metrics, ()) for name, found in baselines.items()},
+            "splits": self._figures(judge, outcomes, names, self.recipe.evaluation.by),
+            "baselines": {name: self._figures(judge, found, names, ()) for name, found in baselines.items()},
             "training": trained.to_json(),
             "data": {"fingerprint": dataset.fingerprint, "counts": counts_of(dataset)},
             "versions": versions(),
         }
 
-    def _figures(self, outcomes: dict[str, Outcome], names: Sequence[str], by: Sequence[str]) -> dict[str, Any]:
+    def _figures(
+        self, judge: Judge, outcomes: dict[str, Any], names: Sequence[str], by: Sequence[str]
+    ) -> dict[str, Any]:
         settings = self.recipe.evaluation
-        threshold = choose_threshold(outcomes["val"], settings.threshold) if "val" in outcomes else None
+        threshold = judge.threshold(outcomes, settings)
         return {
-            split: summarise(
+            split: judge.figures(
                 outcome, names=names, threshold=threshold, by=by, resamples=settings.resamples, seed=self.recipe.seed
             )
             for split, outcome in outcomes.items()

@@ -15,7 +15,7 @@ from suwen.core.task import Task
 from suwen.data.heap import give_back
 from suwen.learn.train import Trained, train
 from suwen.verbs.first import First, first_of, keeping_task
-from suwen.verbs.judge import score_by
+from suwen.verbs.judges import Judge, judge_of
 from suwen.verbs.seen import bases_of, seen_before
 from suwen.verbs.sources import build_dataset, same_held_out
 from suwen.verbs.teacher import Teacher, taught_task, teacher_of
@@ -42,6 +42,11 @@ class Material:
     first: First | None
     teacher: Teacher | None
     pool: Unlabelled | None
+
+    @property
+    def judge(self) -> Judge:
+        """What judges the answers to the question."""
+        return judge_of(self.task)
 
     @property
     def unlabelled(self) -> Dataset | None:
@@ -71,7 +76,7 @@ class Material:
                 task,
                 self.dataset,
                 recipe,
-                score=score_by(self.task, self.dataset),
+                **self.judge.watching(self.dataset),
                 unlabelled=self.unlabelled,
                 **options,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -18,9 +18,13 @@ from suwen.core.prediction import Prediction
 from suwen.core.registry import READERS
 from suwen.core.run import Run, load
 from suwen.core.sample import Sample
+from suwen.core.task import load_object
 from suwen.engines.choose import choose_engine
 
 BATCH = 64
+
+Asker = Callable[[Model, list[Sample], bool], Iterable[Prediction]]
+"""(model, some samples, whether bad ones become answers that abstain) → an answer each, in order."""
 
 
 def predict(
@@ -56,8 +60,9 @@ def predict_each(
         # a Model that was handed over stays as it is
         model = replace(model, engine=chosen)
     samples = chain.from_iterable(read)
+    ask: Asker = load_object(model.task.asker)
     while some := list(islice(samples, BATCH)):
-        yield from _answer(model, some, skip_bad)
+        yield from ask(model, some, skip_bad)
 
 
 def _samples(model: Model, source: Any) -> Sequence[Sample]:
@@ -67,7 +72,8 @@ def _samples(model: Model, source: Any) -> Sequence[Sample]:
     return read
 
 
-def _answer(model: Model, samples: list[Sample], skip_bad: bool) -> list[Prediction]:
+def answer_together(model: Model, samples: list[Sample], skip_bad: bool) -> list[Prediction]:
+    """Answers for inputs that all become one size: one batch."""
     began = time.perf_counter()
     decoded: list[Any] = []
     for sample in samples:
@@ -79,7 +85,7 @@ def _answer(model: Model, samples: list[Sample], skip_bad: bool) -> list[Predict
             decoded.append(error)
     good = [pixels for pixels in decoded if not isinstance(pixels, FileUnreadable)]
     answers = iter(model.answer(torch.from_numpy(np.stack(good))) if good else [])
-    found = [_refused(item) if isinstance(item, FileUnreadable) else next(answers) for item in decoded]
+    found = [refused(item) if isinstance(item, FileUnreadable) else next(answers) for item in decoded]
     seconds = (time.perf_counter() - began) / len(samples)
     for sample, answer in zip(samples, found, strict=True):
         answer.input, answer.task, answer.model, answer.seconds = sample.id, model.task.name, model.name, seconds
@@ -87,5 +93,6 @@ def _answer(model: Model, samples: list[Sample], skip_bad: bool) -> list[Predict
     return found
 
 
-def _refused(error: FileUnreadable) -> Prediction:
+def refused(error: FileUnreadable) -> Prediction:
+    """What is said of an input that cannot be read."""
     return Prediction(answer=None, probabilities={}, abstain=True, reason=f"unreadable: {error.seen}; {error.why}")

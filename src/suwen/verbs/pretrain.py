@@ -26,6 +26,7 @@ from suwen.learn.train import Trained, train
 from suwen.verbs.finetune import full_recipe, given
 from suwen.verbs.folder import claim, clear, refuse_finished
 from suwen.verbs.judge import judge_baselines
+from suwen.verbs.judges import judge_of
 from suwen.verbs.probing import Probing
 from suwen.verbs.reporting import write_run_report
 from suwen.verbs.seen import bases_of, write_seen
@@ -199,7 +200,12 @@ class Pretraining:
         write_json(self.run.metrics, metrics)
         shown = probing.data or dataset
         history = trained.progress.history
-        write_run_report(self.run, model, shown, check.to_dict(), self.recipe, metrics, outcomes, baselines, history)
+        examples = {}
+        if outcomes:
+            examples = judge_of(model.task).report(model, shown, shown.where("val"), outcomes)
+        write_run_report(
+            self.run, model, shown, check.to_dict(), self.recipe, metrics, outcomes, baselines, history, examples
+        )
 
     def _figures(self, outcomes: dict[str, Outcome]) -> dict[str, Any]:
         settings = self.recipe.evaluation

@@ -37,8 +37,9 @@ def write_run_report(
     outcomes: dict[str, Outcome],
     baselines: dict[str, dict[str, Outcome]],
     history: list[dict[str, Any]],
+    shown: dict[str, Any],
 ) -> None:
-    """``report.html`` of a fine-tuning."""
+    """``report.html`` of a fine-tuning; `shown` is what the judge of its answers adds (`Judge.report`)."""
     split: str = "test" if "test" in outcomes else "val"
     content = ReportContent(
         title=run.path.resolve().name,
@@ -51,14 +52,12 @@ def write_run_report(
         data_check=check,
         recipe_yaml=recipe.to_yaml(),
         versions=metrics["versions"],
-        examples=examples(model, dataset, dataset.where(split), outcomes[split]) if outcomes else [],
         notes=[*notes_of(model, recipe), *warnings_of(metrics)],
         simulated=hospital_of(recipe.data.source) is not None,
         best_possible=_best_possible(recipe.data.source, outcomes.get(split)),
         headline=model.task.metric,
         criterion=recipe.evaluation.threshold,
-        temperature=model.calibration.temperature,
-        uncalibrated=unscaled(outcomes[split], model.calibration.temperature) if outcomes else None,
+        **shown,
     )
     write_report(run.report, content)
 

@@ -66,8 +66,11 @@ def card_of(model: Model, dataset: Dataset, recipe: Recipe, console: Console) ->
 
 def counts_of(dataset: Dataset) -> dict[str, dict[str, int]]:
     """Split → label → number of samples."""
-    targets = np.asarray(dataset.targets)
     found: dict[str, dict[str, int]] = {}
+    if (counts := getattr(dataset, "counts", None)) is not None:
+        found |= {split: dict(counts(split)) for split in SPLITS}
+        return found
+    targets = np.asarray(dataset.targets)
     for split in SPLITS:
         rows = targets[dataset.where(split)]
         counts = rows.sum(0) if rows.ndim == 2 else np.bincount(rows[rows >= 0], minlength=len(dataset.labels))

@@ -70,11 +70,11 @@ def test_pictures_beside_class_folders_are_refused(make_folders: Any) -> None:
 
 def test_other_files_are_counted_and_hidden_ones_are_not(make_folders: Any) -> None:
     root = make_folders({"cat": 1})
-    for name in ("cat/a.gif", "cat/b.gif", "cat/notes.txt", "cat/.DS_Store"):
+    for name in ("cat/a.webp", "cat/b.webp", "cat/notes.txt", "cat/.DS_Store"):
         (root / name).touch()
     (root / "__MACOSX" / "cat").mkdir(parents=True)
     (root / "__MACOSX" / "cat" / "000.png").touch()
-    with pytest.warns(UserWarning, match=r"\.gif \(2\), \.txt \(1\)"):
+    with pytest.warns(UserWarning, match=r"\.txt \(1\), \.webp \(2\)"):
         samples = read_folder(root)
     assert [sample.id for sample in samples] == ["cat/000.png"]
 

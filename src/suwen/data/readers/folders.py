@@ -15,7 +15,7 @@ from suwen.core.sample import Split
 from suwen.data.readers.headers import DICOM_SUFFIXES, read_headers, suffix
 from suwen.data.samples import Samples, Texts, files_in
 
-SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"}
 """Names that are taken for images."""
 
 SPLIT_FOLDERS: dict[str, Split] = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from suwen.data.readers.folders import SPLIT_FOLDERS
 from suwen.data.readers.headers import read_headers
 from suwen.data.samples import Samples, Table, Texts, files_in
 
-KNOWN = ("path", "label", "subject", "split")
+KNOWN = ("path", "subject", "split")
 BLANK = frozenset({"", "nan", "na", "n/a", "null"})
 """Spellings of a missing value in `label`, `subject` and `split`, in any case."""
 
@@ -38,8 +39,98 @@ def read_manifest(csv: Path, *, labelled: bool = True, cache: Path | None = None
         DataError: columns are missing; files are absent or listed twice; labels or splits are blank or unknown.
             The message names the rows as a spreadsheet numbers them (the header is row 1).
     """
+    rows = read_rows(csv, cache=cache, needed=("path", "label") if labelled else ("path",))
+    return Samples(
+        ids=rows.ids,
+        sources=files_in(csv.parent, rows.ids),
+        targets=_targets(rows.table, csv, labelled),
+        splits=rows.splits,
+        subjects=rows.subjects,
+        metadata=rows.metadata(("label",)),
+    )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a manifest whatever they are labelled with.
+
+    Attributes:
+        csv: the file.
+        table: every column, as stripped text.
+        ids: the column ``path``; each is there.
+        headers: row → what the DICOM header of its file says.
+    """
+
+    csv: Path
+    table: pd.DataFrame
+    ids: Texts
+    headers: dict[int, dict[str, Any]]
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of all columns."""
+        return list(self.table.columns)
+
+    @property
+    def splits(self) -> list[Any]:
+        """Of each row, None throughout where the manifest has none.
+
+        Raises:
+            DataError: blank or unknown ones.
+        """
+        return _splits(self.table, self.csv)
+
+    @property
+    def subjects(self) -> list[str] | None:
+        """What the manifest says comes before what the DICOM header says; None where each is its own."""
+        if "subject" not in self.table.columns and not self.headers:
+            return None
+        named = self.table["subject"] if "subject" in self.table.columns else [""] * len(self.table)
+        return [
+            self.headers.get(row, {}).get("subject", self.ids[row]) if _blank(name) else name
+            for row, name in enumerate(named)
+        ]
+
+    def metadata(self, used: Collection[str]) -> Mapping[int, Mapping[str, Any]]:
+        """The further columns besides `used`, over what the DICOM headers say. Equal cells share their text."""
+        named = {*KNOWN, *used}
+        own = Table(
+            {name: [sys.intern(text) for text in self.table[name]] for name in self.columns if name not in named}
+        )
+        if not self.headers:
+            return own
+        return {
+            row: {name: value for name, value in self.headers.get(row, {}).items() if name != "subject"}
+            | dict(own.get(row, {}))
+            for row in range(len(self.table))
+        }
+
+    def files(self, column: str) -> list[Path | None]:
+        """The files that a column names relative to the manifest, None where it is blank.
+
+        Raises:
+            DataError: one of them is not there.
+        """
+        cells = self.table[column]
+        _refuse(
+            self.table,
+            pd.Series([not _blank(text) and not (self.csv.parent / text).exists() for text in cells]),
+            self.csv,
+            column,
+            "there is no such file",
+            f"paths are relative to {self.csv.parent}",
+        )
+        return [None if _blank(text) else self.csv.parent / text for text in cells]
+
+
+def read_rows(csv: Path, *, needed: Sequence[str] = ("path",), cache: Path | None = None) -> Rows:
+    """The rows of a manifest, each with a file (or a folder: a series) of its own.
+
+    Raises:
+        DataError: columns are missing; files are absent, or listed twice.
+    """
     table = _read_table(csv)
-    _need_columns(table, csv, ("path", "label") if labelled else ("path",))
+    _need_columns(table, csv, needed)
     _refuse(table, table["path"].map(_blank), csv, "path", "an image is found by its path", "fill them in")
     _refuse(
         table,
@@ -49,38 +140,10 @@ def read_manifest(csv: Path, *, labelled: bool = True, cache: Path | None = None
         "an image is listed twice",
         "keep one row an image; several labels are written a|b",
     )
-    absent = pd.Series([not os.path.isfile(csv.parent / text) for text in table["path"]])  # noqa: PTH113
+    absent = pd.Series([not os.path.exists(csv.parent / text) for text in table["path"]])  # noqa: PTH110
     _refuse(table, absent, csv, "path", "there is no such file", f"paths are relative to {csv.parent}")
-    targets, splits = _targets(table, csv, labelled), _splits(table, csv)
     ids = Texts(table["path"])
-    headers = read_headers(ids, csv.parent, cache=cache)
-    return Samples(
-        ids=ids,
-        sources=files_in(csv.parent, ids),
-        targets=targets,
-        splits=splits,
-        subjects=_subjects(table, ids, headers),
-        metadata=_metadata(table, headers),
-    )
-
-
-def _subjects(table: pd.DataFrame, ids: Texts, headers: dict[int, dict[str, Any]]) -> list[str] | None:
-    """What the manifest says comes before what the DICOM header says; None where each picture stands for itself."""
-    if "subject" not in table.columns and not headers:
-        return None
-    named = table["subject"] if "subject" in table.columns else [""] * len(table)
-    return [headers.get(row, {}).get("subject", ids[row]) if _blank(name) else name for row, name in enumerate(named)]
-
-
-def _metadata(table: pd.DataFrame, headers: dict[int, dict[str, Any]]) -> Mapping[int, Mapping[str, Any]]:
-    """The further columns, over what the DICOM headers say. Equal cells share their text."""
-    own = Table({name: [sys.intern(text) for text in table[name]] for name in table.columns if name not in KNOWN})
-    if not headers:
-        return own
-    return {
-        row: {name: value for name, value in headers.get(row, {}).items() if name != "subject"} | dict(own.get(row, {}))
-        for row in range(len(table))
-    }
+    return Rows(csv, table, ids, read_headers(ids, csv.parent, cache=cache))
 
 
 def _read_table(csv: Path) -> pd.DataFrame:

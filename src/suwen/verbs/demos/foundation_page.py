@@ -11,7 +11,7 @@ from markupsafe import Markup
 from suwen.core.explanation import Explanation
 from suwen.evaluation.figures import forest_figure, training_figure
 from suwen.evaluation.outcome import Outcome
-from suwen.evaluation.page import Drawing, Page, Picture, Section, data_uri
+from suwen.evaluation.section import Drawing, Page, Picture, Section, data_uri
 from suwen.evaluation.tables import Cell, Table, explanation_table, figure_cell, plain_table
 from suwen.evaluation.verdict import Comparison, compare, with_interval
 from suwen.evaluation.words import ENGLISH as WORDS

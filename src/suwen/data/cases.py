@@ -1,0 +1,289 @@
+"""A set of images of any size with their masks, decoded: what patches are cut from."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from suwen.core.errors import DataError, FileUnreadable
+from suwen.core.sample import Sample
+from suwen.data.case_cache import Case, CaseCache, CaseColumns
+from suwen.data.case_preprocess import CasePreprocess, open_picture
+from suwen.data.columns import Skipped, metadata_of, refuse_or_skip, texts_of
+from suwen.data.contents import for_each, stamp
+from suwen.data.mask_files import IGNORED, MaskFiles, codes_of, mask_values, named
+from suwen.data.resample import nearest
+from suwen.data.samples import Samples
+
+if TYPE_CHECKING:
+    import torch
+
+FOREGROUND = 1 / 3
+"""Share of patches that are centred on a label, one of those that the image has: the share of nnU-Net (Isensee et al.,
+Nature Methods 2021, doi:10.1038/s41592-020-01008-z)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CaseSet:
+    """Images with masks. Rows are in the order of the samples' ids.
+
+    Attributes:
+        ids, subjects, splits: str (N,).
+        labels: names of the codes, the background first.
+        metadata: N rows.
+        columns: pixels and codes.
+        preprocess: what was done to each image.
+        sources: row → file, or pixels.
+        masks: row → where its mask lies, None without one.
+        fingerprint: over digests, masks, labels, splits and preprocessing.
+        skipped: (id, reason) of what could not be decoded and was left out on request.
+    """
+
+    ids: np.ndarray
+    subjects: np.ndarray
+    splits: np.ndarray
+    labels: tuple[str, ...]
+    metadata: pd.DataFrame
+    columns: CaseColumns
+    preprocess: CasePreprocess
+    sources: list[Path | np.ndarray]
+    masks: list[MaskFiles | None]
+    fingerprint: str
+    skipped: list[Skipped]
+
+    def __post_init__(self) -> None:
+        sizes = self.columns.shapes.prod(axis=1)
+        object.__setattr__(self, "_ends", np.cumsum(sizes))
+        object.__setattr__(self, "_sizes", sizes)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def where(self, split: str) -> np.ndarray:
+        """int64 indices of the rows in a split, ascending."""
+        return np.flatnonzero(self.splits == split)
+
+    def counts(self, split: str) -> dict[str, int]:
+        """Label → how many images of a split show it."""
+        shown = (self.columns.counts[self.where(split)] > 0).sum(axis=0)
+        return {label: int(shown[code]) for code, label in enumerate(self.labels)}
+
+    @property
+    def digests(self) -> np.ndarray:
+        """uint8 (N, 16), equal for equal images."""
+        return self.columns.digests
+
+    @property
+    def targets(self) -> Codes:
+        """Row numbers → codes."""
+        return Codes(self)
+
+    def pixels_of(self, row: int) -> np.ndarray:
+        """uint8 (C, *S), mapped from disk."""
+        end, size = int(self._ends[row]), int(self._sizes[row])  # type: ignore[attr-defined]
+        channels = self.columns.channels
+        part = self.columns.pixels[(end - size) * channels : end * channels]
+        return part.reshape(channels, *self.columns.shapes[row])
+
+    def codes_of(self, row: int) -> np.ndarray:
+        """uint8 (*S), mapped from disk; `IGNORED` where nothing is known."""
+        end, size = int(self._ends[row]), int(self._sizes[row])  # type: ignore[attr-defined]
+        return self.columns.codes[end - size : end].reshape(self.columns.shapes[row])
+
+    def truth(self, row: int) -> np.ndarray:
+        """uint8 codes at the size of the file, read anew where the set holds another."""
+        if (self.columns.shapes[row] == self.columns.own_shapes[row]).all():
+            return self.codes_of(row)
+        target = self.masks[row]
+        shape = tuple(self.columns.own_shapes[row].tolist())
+        if target is None:
+            return np.full(shape, IGNORED, np.uint8)
+        return read_codes(target, self.preprocess.classes, shape, str(self.ids[row]))
+
+    def take(self, index: np.ndarray) -> list[np.ndarray]:
+        """The pixels of some rows, each of its own size."""
+        return [self.pixels_of(int(row)) for row in index]
+
+    def draw(
+        self, index: np.ndarray, generator: torch.Generator, *, reach: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A patch of each of these rows: uint8 ``(B, C, *P)`` and codes ``(B, *P)``, P the patch times `reach`.
+
+        One in three (`FOREGROUND`) is centred on a place of a label that the image has, each label as likely as the
+        next; the others lie anywhere. An image smaller than a patch is continued by its edge, and not labelled there.
+        """
+        import torch
+
+        size = [math.ceil(side * reach) for side in self.preprocess.patch]
+        drawn = torch.rand(len(index), 3 + len(size), generator=generator, dtype=torch.float64).numpy()
+        found = [self._patch(int(row), size, draw) for row, draw in zip(index, drawn, strict=True)]
+        return np.stack([pixels for pixels, _ in found]), np.stack([codes for _, codes in found])
+
+    def _patch(self, row: int, size: Sequence[int], drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        shape = self.columns.shapes[row]
+        room = np.maximum(shape - size, 0)
+        start = np.minimum((drawn[3:] * (room + 1)).astype(np.int64), room)
+        present = np.flatnonzero(self.columns.counts[row, 1:IGNORED]) + 1
+        if drawn[0] < FOREGROUND and len(present):
+            code = present[min(int(drawn[1] * len(present)), len(present) - 1)]
+            first, last = self.columns.starts[row, code : code + 2]
+            place = self.columns.points[first + min(int(drawn[2] * (last - first)), last - first - 1)]
+            # anywhere in the middle half of the patch, so that labels are not always seen at its centre
+            start = np.clip(place - (np.array(size) * (0.25 + drawn[3:] / 2)).astype(np.int64), 0, room)
+        window = tuple(slice(int(low), int(low) + side) for low, side in zip(start, size, strict=True))
+        pixels, codes = self.pixels_of(row)[(slice(None), *window)], self.codes_of(row)[window]
+        lacking = [(0, side - found) for side, found in zip(size, codes.shape, strict=True)]
+        if any(after for _, after in lacking):
+            pixels = np.pad(pixels, [(0, 0), *lacking], mode="edge")
+            codes = np.pad(codes, lacking, constant_values=IGNORED)
+        return pixels, codes
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of a `CaseSet`, indexed by row numbers."""
+
+    cases: CaseSet
+
+    def __getitem__(self, rows: np.ndarray) -> list[np.ndarray]:
+        return [self.cases.codes_of(int(row)) for row in rows]
+
+
+def read_codes(target: MaskFiles, classes: dict[str, int], shape: Sequence[int], name: str) -> np.ndarray:
+    """uint8 codes (*shape) of the mask of one image.
+
+    Raises:
+        FileUnreadable: a file cannot be decoded.
+        DataError: a mask of another size than its image, or a value without a label; the file is named.
+    """
+    if target.whole is None:
+        raise DataError(f"{name} has no mask", why="there is nothing to compare with", fix="name one")
+    values = mask_values(target.whole)
+    _same_size(values, shape, named(target.whole), name)
+    codes = codes_of(values, classes, named(target.whole))
+    if target.region is not None:
+        region = mask_values(target.region)
+        _same_size(region, shape, named(target.region), name)
+        codes = np.where(region > 0, codes, np.uint8(IGNORED))
+    return codes
+
+
+def _same_size(values: np.ndarray, shape: Sequence[int], file: str, name: str) -> None:
+    if tuple(values.shape) != tuple(shape):
+        raise DataError(
+            f"{file} is {' x '.join(map(str, values.shape))}, its image {name} is {' x '.join(map(str, shape))}",
+            why="a mask says of each pixel of its image what it is, and which pixel would be meant is not known",
+            fix="save the mask at the size of the image, rotated and cropped alike",
+        )
+
+
+def read_case(sample: Sample, preprocess: CasePreprocess) -> Case:
+    """Decode one sample."""
+    try:
+        picture = open_picture(sample.source)
+    except FileUnreadable:
+        raise
+    except DataError as error:
+        raise FileUnreadable(f"{sample.id}: {error.seen}", why=error.why, fix=error.fix) from error
+    own = picture.pixels.shape[:2]
+    pixels = preprocess(picture)
+    target: MaskFiles | None = sample.target
+    codes = None
+    if target is not None and (target.whole is not None or target.each):
+        codes = nearest(read_codes(target, preprocess.classes, own, sample.id), pixels.shape[1:])
+    return Case(pixels, codes, own, picture.mode, picture.digest())
+
+
+def build_cases(
+    samples: Sequence[Sample],
+    preprocess: CasePreprocess,
+    *,
+    skip_bad: bool = False,
+    cache: Path | None = None,
+    progress: bool = True,
+) -> CaseSet:
+    """Decode the samples once into a memory-mapped cache, and open it.
+
+    Raises:
+        FileUnreadable: files that cannot be decoded, unless they may be skipped.
+        DataError: no sample, a mask that does not fit its image, or a value without a label.
+    """
+    if not samples:
+        raise DataError("no samples", why="there is nothing to decode", fix="check the path")
+    columns = Samples.of(samples)
+    order = sorted(range(len(columns)), key=lambda row: columns.ids[row])
+    store = CaseCache(preprocess.model_dump_json(), cache)
+    failures: dict[int, DataError] = {}
+    key = _key(columns, order)
+    held = store.open(key) if key is not None else None
+    if held is None:
+        content = hashlib.blake2b(digest_size=16)
+
+        def cases() -> Iterator[Case]:
+            def work(sample: Sample) -> Case:
+                return read_case(sample, preprocess)
+
+            for row, found in for_each(columns, work, "Decoding images", rows=order, progress=progress):
+                if isinstance(found, DataError):
+                    failures[row] = found
+                    continue
+                content.update(found.digest + (b"" if found.codes is None else found.codes.tobytes()))
+                yield found
+
+        def name() -> str:
+            refuse_or_skip(columns, failures, skip_bad)
+            if len(failures) == len(columns):
+                why = next(iter(failures.values())).seen
+                raise DataError(f"none of {len(columns)} files can be decoded", why=why, fix="check the path")
+            return key if key is not None and not failures else content.hexdigest()
+
+        held = store.store(cases(), name)
+    skipped = refuse_or_skip(columns, failures, skip_bad)
+    kept = np.array([row for row in order if row not in failures])
+    return _case_set(columns, kept, held, preprocess, skipped)
+
+
+def _key(samples: Samples, order: Sequence[int]) -> str | None:
+    """Path, size and time of change of every file; None where some inputs are no files."""
+    state = hashlib.blake2b(digest_size=16)
+    for row in order:
+        source, target = samples.sources(row), samples.targets[row]
+        files = [source, *(target.files if target is not None else [])]
+        if any(not isinstance(file, Path) for file in files):
+            return None
+        if target is not None and any(isinstance(each, np.ndarray) for each in (target.whole, target.region)):
+            return None
+        for file in files:
+            state.update(f"{samples.ids[row]} {file.resolve()} {stamp(file)}\0".encode(errors="surrogateescape"))
+    return state.hexdigest()
+
+
+def _case_set(
+    samples: Samples, kept: np.ndarray, columns: CaseColumns, preprocess: CasePreprocess, skipped: list[Skipped]
+) -> CaseSet:
+    splits = np.array([samples.splits[row] or "" for row in kept], "U5")
+    ids = texts_of(samples.ids, kept)
+    content = hashlib.blake2b(columns.digests.tobytes(), digest_size=16)
+    content.update(columns.counts.tobytes())
+    content.update("\0".join(splits.tolist()).encode())
+    content.update(preprocess.model_dump_json().encode())
+    return CaseSet(
+        ids=ids,
+        subjects=ids if samples.subjects is None else texts_of(samples.subjects, kept),
+        splits=splits,
+        labels=tuple(preprocess.classes),
+        metadata=metadata_of(samples, kept),
+        columns=columns,
+        preprocess=preprocess,
+        sources=[samples.sources(row) for row in kept.tolist()],
+        masks=[samples.targets[row] for row in kept.tolist()],
+        fingerprint=content.hexdigest(),
+        skipped=skipped,
+    )

@@ -1,0 +1,168 @@
+"""``segment``: one of K labels, or any of K labels, for every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from suwen.core.calibration import Calibration
+from suwen.core.dataset import Dataset
+from suwen.core.errors import NameUnknown, RecipeError
+from suwen.core.features import Features
+from suwen.core.prediction import Prediction
+from suwen.data.mask_files import IGNORED
+from suwen.encoders.pyramid import CONVOLUTIONS
+from suwen.heads.finish import finish
+from suwen.heads.mask_losses import LOSSES, probabilities
+from suwen.heads.unet import DECODERS, enlarged
+
+
+class Segment(nn.Module):
+    """A decoder over the encoder's maps and ``WᵀZ + b`` at every pixel: ``Ŷ = σ(WᵀZ + b) / Z₀``.
+
+    Args:
+        width: not used; the maps are what it reads.
+        labels: K names, the background first.
+        map_widths: channels of the maps, fine → coarse.
+        dims: 2 for images, 3 for volumes.
+        decoder: ``"unet"`` or ``"fcn"``, rows of `suwen.heads.unet.DECODERS`.
+        channels: least channels of the decoder.
+        loss: a row of `suwen.heads.mask_losses.LOSSES`.
+        deep: how many of the decoder's coarser maps are judged too, each with half the weight of the finer one (deep
+            supervision: Lee et al., AISTATS 2015; weights as in nnU-Net).
+        dropout: on whole channels of what the last layer reads; with it, uncertainty can be drawn.
+        largest, fill, least: what a drawn mask goes through, see `suwen.heads.finish.finish`.
+
+    Raises:
+        RecipeError: the encoder has no maps.
+        NameUnknown: no such decoder or loss.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"maps"})
+    metrics = (
+        "dice",
+        "dice_pooled",
+        "iou",
+        "hd95",
+        "surface_dice",
+        "volume_error",
+        "pixel_sensitivity",
+        "pixel_precision",
+        "lesion_sensitivity",
+        "false_lesions",
+        "panoptic_quality",
+    )
+
+    def __init__(
+        self,
+        width: int,
+        labels: tuple[str, ...],
+        *,
+        map_widths: tuple[int, ...] = (),
+        dims: int = 2,
+        decoder: str = "unet",
+        channels: int = 16,
+        loss: str = "dice-ce",
+        deep: int = 0,
+        dropout: float = 0.0,
+        largest: Sequence[str] = (),
+        fill: Sequence[str] = (),
+        least: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        if not map_widths:
+            raise RecipeError(
+                "an encoder without maps",
+                why="masks are drawn from grids of features, which it does not give",
+                fix="--encoder timm:resnet18, or another one with maps",
+            )
+        for kind, name, known in (("decoder", decoder, DECODERS), ("loss", loss, LOSSES)):
+            if name not in known:
+                raise NameUnknown(kind, name, known, fix=f"--set head.options.{kind}={next(iter(known))}")
+        self.labels, self.exclusive = labels, True
+        self.config: dict[str, Any] = {
+            "name": "segment",
+            "dims": dims,
+            "decoder": decoder,
+            "channels": channels,
+            "loss": loss,
+            "deep": deep,
+            "dropout": dropout,
+            "largest": list(largest),
+            "fill": list(fill),
+            "least": dict(least or {}),
+        }
+        for label in (*largest, *fill, *(least or {})):
+            if label not in labels[1:]:
+                raise NameUnknown("label", label, labels[1:])
+        self._finish = {"largest": largest, "fill": fill, "least": least}
+        self.terms, self.deep = LOSSES[loss], deep
+        made: Any = DECODERS[decoder](map_widths, channels, dims)
+        self.decoder = made
+        self.dropout = (nn.Dropout2d if dims == 2 else nn.Dropout3d)(dropout)
+        widths: list[int] = made.widths[::-1][: 1 + deep]
+        self.linear = nn.ModuleList(CONVOLUTIONS[dims](given, len(labels), 1) for given in widths)
+
+    @staticmethod
+    def options_for(dataset: Dataset, train: np.ndarray, options: dict[str, Any]) -> dict[str, Any]:
+        """As they are; ``positive`` is no option of masks."""
+        return {name: value for name, value in options.items() if name != "positive"}
+
+    def forward(self, features: Features) -> Tensor:
+        """Maps → logits ``(B, K, *S)`` at the size of the inputs; while training with `deep`, ``(B, D, K, *S)``."""
+        assert features.maps is not None and features.size is not None
+        decoded: list[Tensor] = self.decoder(features.maps)[::-1]
+        heads = self.linear if self.training else self.linear[:1]
+        logits = [
+            enlarged(linear(self.dropout(map)), features.size) for linear, map in zip(heads, decoded, strict=False)
+        ]
+        return torch.stack(logits, 1) if self.training and self.deep else logits[0]
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The terms of the loss, added.
+
+        Args:
+            logits: ``(B, K, *S)``, or ``(B, D, K, *S)``.
+            target: codes ``(B, *S)``; `IGNORED` does not count.
+        """
+        known = (target != IGNORED)[:, None]
+        codes = torch.where(known[:, 0], target, torch.zeros_like(target)).long()
+        shares = torch.nn.functional.one_hot(codes, len(self.labels)).movedim(-1, 1).to(logits.dtype)
+        known = known.to(logits.dtype)
+        levels = logits.unbind(1) if logits.ndim == target.ndim + 2 else (logits,)
+        weights = [0.5**depth for depth in range(len(levels))]
+        losses = [
+            weight * part * term(level, shares, known, self.exclusive)
+            for weight, level in zip(weights, levels, strict=True)
+            for part, term in self.terms
+        ]
+        return torch.stack(losses).sum() / sum(weights)
+
+    def probabilities(self, logits: Tensor, calibration: Calibration) -> Tensor:
+        """``(B, K, *S)`` calibrated probabilities."""
+        return probabilities(logits / calibration.temperature, self.exclusive)
+
+    def decode(self, logits: Tensor, calibration: Calibration) -> list[Prediction]:
+        """One Prediction an input: how many pixels have each label."""
+        codes = self.codes(self.probabilities(logits, calibration), calibration)
+        return [self.said(row.cpu().numpy()) for row in codes]
+
+    def codes(self, probabilities: Tensor, calibration: Calibration) -> Tensor:
+        """uint8 ``(B, *S)``: the most probable label; of two, the second where it reaches the threshold."""
+        if probabilities.shape[1] == 2 and calibration.threshold is not None:
+            return (probabilities[:, 1] >= calibration.threshold).to(torch.uint8)
+        return probabilities.argmax(1).to(torch.uint8)
+
+    def finished(self, codes: np.ndarray) -> np.ndarray:
+        """A drawn mask ``(*S)`` after what the recipe asks for."""
+        return finish(codes, self.labels, **self._finish)  # type: ignore[arg-type]
+
+    def said(self, codes: np.ndarray) -> Prediction:
+        """What a mask says in words: label → number of pixels, the background left out."""
+        counts = np.bincount(codes.reshape(-1), minlength=len(self.labels))
+        found = {label: int(count) for label, count in zip(self.labels[1:], counts[1:], strict=True)}
+        return Prediction(answer=found, probabilities={})

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import suwen
+from suwen.core.errors import DataError, FileUnreadable, LeakError
+
+TINY = (
+    "inputs.patch=[32, 32]",
+    "encoder.options={widths: [8, 16]}",
+    "training.steps=40",
+    "training.batch_size=8",
+    "training.patches=4",
+    "training.evaluate_every=2",
+    "evaluation.resamples=50",
+)
+
+
+def write_cells(root: Path, count: int, seed: int = 0) -> Path:
+    """Grey images of several sizes with bright squares, and their masks."""
+    rng = np.random.default_rng(seed)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        mask = np.zeros((40 + 4 * (number % 5), 56), np.uint8)
+        for _ in range(2):
+            top, left = rng.integers(2, 28), rng.integers(2, 44)
+            mask[top : top + 9, left : left + 9] = 255
+        image = np.clip(rng.normal(80, 10, mask.shape) + 90 * (mask > 0), 0, 255).astype(np.uint8)
+        Image.fromarray(image).save(root / "images" / f"{number:02d}.png")
+        Image.fromarray(mask).save(root / "masks" / f"{number:02d}.png")
+    (root / "labels.json").write_text('{"cell": 255}')
+    return root
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cells(tmp_path_factory.mktemp("cells"), 20)
+
+
+@pytest.fixture(scope="module")
+def drawn(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "cells"
+    suwen.finetune("image-segmentation", cells, set=TINY, out=out, quiet=True)
+    return out
+
+
+def test_cells_are_learned_and_every_figure_stands_beside_its_baselines(drawn: Path) -> None:
+    metrics = json.loads((drawn / "metrics.json").read_text())
+    test = metrics["splits"]["test"]
+    assert test["metrics"]["dice"]["value"] > 0.85
+    assert test["metrics"]["dice"]["low"] <= test["metrics"]["dice"]["value"] <= test["metrics"]["dice"]["high"]
+    assert set(test["labels"]) == {"cell"} and test["labels"]["cell"]["shown"] == test["n"]
+    assert set(metrics["baselines"]) == {"otsu", "largest-class", "atlas"}
+    assert (
+        metrics["baselines"]["otsu"]["test"]["metrics"]["dice"]["value"] > 0.9
+    )  # bright squares: Otsu is hard to beat
+    assert metrics["data"]["counts"]["train"] == {"background": 14, "cell": 14}
+
+
+def test_the_report_shows_the_worst_and_the_best(drawn: Path) -> None:
+    page = (drawn / "report.html").read_text()
+    for words in ("The model draws cell with Dice", "Worst, median and best", "Part by part", "Otsu&#39;s threshold"):
+        assert words in page
+
+
+def test_a_loaded_run_draws_what_the_model_drew(drawn: Path, cells: Path) -> None:
+    first, again = (suwen.load(drawn).predict(cells / "images" / "03.png")[0] for _ in range(2))
+    assert first.answer == again.answer and first.answer["cell"] > 0
+    assert first.model.startswith("cells@") and first.task == "image-segmentation"
+    assert first.to_json()["answer"] == first.answer
+
+
+def test_a_size_that_was_never_seen_is_drawn_at_its_own(drawn: Path, tmp_path: Path) -> None:
+    (cells,) = [write_cells(tmp_path, 1, seed=5)]
+    image = np.asarray(Image.open(cells / "images" / "00.png"))
+    large = np.tile(image, (3, 2))
+    one, many = suwen.load(drawn).predict(image, large)
+    assert many.answer["cell"] > 4 * one.answer["cell"] > 0
+
+
+def test_evaluate_on_other_images_and_not_on_those_that_were_seen(drawn: Path, cells: Path, tmp_path: Path) -> None:
+    other = write_cells(tmp_path / "other", 6, seed=7)
+    figures = suwen.evaluate(drawn, other, out=tmp_path / "report", quiet=True)
+    assert figures["splits"]["test"]["n"] == 6 and figures["splits"]["test"]["metrics"]["dice"]["value"] > 0.8
+    assert (tmp_path / "report" / "report.html").is_file()
+    with pytest.raises(LeakError, match="used to train or choose"):
+        suwen.evaluate(drawn, cells, quiet=True)
+
+
+def test_a_damaged_image_is_an_error_or_an_abstention(drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 40)
+    with pytest.raises(FileUnreadable, match=r"bad\.png"):
+        suwen.predict(drawn, tmp_path / "bad.png")
+    (answer,) = suwen.predict(drawn, tmp_path / "bad.png", skip_bad=True)
+    assert answer.abstain and answer.answer is None and "unreadable" in answer.reason
+
+
+def test_masks_without_any_label_are_no_training_set(tmp_path: Path) -> None:
+    cells = write_cells(tmp_path, 10)
+    for file in (cells / "masks").iterdir():
+        Image.fromarray(np.zeros_like(np.asarray(Image.open(file)))).save(file)
+    with pytest.raises(DataError, match="background alone"):
+        suwen.finetune("image-segmentation", cells, set=TINY, out=tmp_path / "run", quiet=True)
+
+
+def test_the_same_seed_gives_the_same_weights(cells: Path, tmp_path: Path) -> None:
+    short = (*TINY, "training.steps=null", "training.epochs=2")
+    first, again = (
+        suwen.finetune("image-segmentation", cells, set=short, out=tmp_path / name, quiet=True) for name in "ab"
+    )
+    assert first.name.partition("@")[2] == again.name.partition("@")[2]
+
+
+def test_a_base_run_is_gone_on_from(drawn: Path, tmp_path: Path) -> None:
+    other = write_cells(tmp_path / "other", 12, seed=9)
+    short = (*(each for each in TINY if "widths" not in each), "training.steps=null", "training.epochs=2")
+    model = suwen.finetune(
+        "image-segmentation", other, encoder=f"run:{drawn}", set=short, out=tmp_path / "next", quiet=True
+    )
+    assert model.encoder.config["name"] == "suwen:unet" and model.encoder.config["widths"] == [8, 16]
