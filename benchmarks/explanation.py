@@ -225,7 +225,7 @@ class Truth:
         """The demo's hospital and recipe; both are kept where a folder is given."""
         hospital, run = self.folder / f"hospital-{self.patients}", Run(self.folder / f"run-{self.patients}")
         if not hospital.is_dir():
-            simulate(patients=self.patients, seed=SEED, size=SIDE, out=hospital, progress=False)
+            simulate(patients=self.patients, seed=SEED, size=SIDE, out=hospital, wards=["films"], progress=False)
         if not run.metrics.is_file():
             less = ("training.epochs=1", "evaluation.resamples=50", "explanation.examples=0") if self.quick else ()
             finetune("image-classification", hospital / "films", set=(*RECIPE, *less), seed=7, out=run.path, quiet=True)

@@ -106,7 +106,7 @@ def _sites(folder: Path, patients: int, size: int) -> tuple[Path, Path]:
     """A manifest for each of the two sites."""
     hospital = folder / "hospital"
     if not (hospital / "hospital.json").is_file():
-        suwen.simulate(patients=patients, size=size, out=hospital)
+        suwen.simulate(patients=patients, size=size, out=hospital, wards=["films"])
     table = pd.read_csv(hospital / "films" / "manifest.csv", dtype=str, keep_default_na=False)
     table["path"] = [str((hospital / "films" / path).resolve()) for path in table["path"]]
     files = tuple(folder / f"{site}.csv" for site in SITES)

@@ -150,7 +150,9 @@ def lora(
 
 def _make_base(work: Path, encoder: str, patients: int, instead: Path | None) -> str:
     """A Run fine-tuned in full on films of a simulated hospital, at 28 px, or on the data themselves for a trial."""
-    source: str | Path = instead or suwen.simulate(patients=patients, seed=3, size=56, out=work / "hospital") / "films"
+    source: str | Path = (
+        instead or suwen.simulate(patients=patients, seed=3, size=56, out=work / "hospital", wards=["films"]) / "films"
+    )
     settings = ["inputs.size=28", "inputs.channels=1", "evaluation.resamples=20"]
     if instead:
         settings.append("training.epochs=1")

@@ -29,4 +29,4 @@ def films(world: World) -> list[Film]:
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of 40 patients, at 64 pixels. Not to be written to."""
     out = tmp_path_factory.mktemp("simulate") / "hospital"
-    return simulate(patients=40, seed=SEED, size=64, out=out, progress=False)
+    return simulate(patients=40, seed=SEED, size=64, out=out, wards=["films"], progress=False)

@@ -23,7 +23,9 @@ from suwen.simulation.world import World
 
 
 def _small(out: Path, **changes: object) -> Path:
-    return simulate(**{"patients": 3, "seed": 1, "size": 32, "out": out, "progress": False, **changes})  # type: ignore[arg-type]
+    return simulate(
+        **{"patients": 3, "seed": 1, "size": 32, "out": out, "wards": ["films"], "progress": False, **changes}
+    )  # type: ignore[arg-type]
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -41,7 +41,7 @@ def test_few_labels_are_of_other_patients_than_those_tested_and_pretraining_sees
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(foundation, "LABELS", 10)
-    films = simulate(patients=300, size=32, out=tmp_path / "hospital", progress=False) / "films"
+    films = simulate(patients=300, size=32, out=tmp_path / "hospital", wards=["films"], progress=False) / "films"
     counts = foundation._hide_labels(films, seed=3)
     few, rest = (pd.read_csv(films / name) for name in (foundation.LABELLED, foundation.UNLABELLED))
     splits = {name: set(rows["subject"]) for name, rows in few.groupby("split")}

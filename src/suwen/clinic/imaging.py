@@ -42,6 +42,31 @@ IMAGE_SEGMENTATION = Task(
     },
 )
 
+VOLUME_SEGMENTATION = Task(
+    name="volume-segmentation",
+    summary="where in a CT or MR volume each organ or finding is: a mask, with its volume in millilitres",
+    reader="volume-masks",
+    encoder="suwen:unet",
+    head="segment",
+    metric="dice",
+    augment="suwen.learn.volume_augment:VolumeAugment",
+    judge="suwen.verbs.mask_judge:MaskJudge",
+    asker="suwen.verbs.mask_predict:answer_each",
+    baselines=("otsu", "largest-class", "atlas"),
+    recipe={
+        "head": {"options": {"dims": 3}},
+        "training": {
+            "steps": 1000,
+            "batch_size": 2,
+            "patches": 2,
+            "learning_rate": 2e-3,
+            "average": 0.99,
+            "evaluate_every": 5,
+        },
+        "explanation": {"examples": 0},
+    },
+)
+
 _VIEWS = {
     "crop": {"away": 0.6},
     "affine": {"rotate": 10, "shift": 0.0, "scale": 0.0, "stretch": 0.1, "shear": 5},

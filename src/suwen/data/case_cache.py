@@ -17,6 +17,7 @@ import numpy as np
 from suwen.core.errors import SuwenError
 from suwen.data.cache import spot_check
 from suwen.data.contents import cache_root
+from suwen.data.grid import Grid
 from suwen.data.room import hold, make_room, room_limit
 
 FORMAT = 1
@@ -33,14 +34,14 @@ class Case:
     Attributes:
         pixels: uint8 (C, *S).
         codes: uint8 (*S), or None where there is no mask.
-        own_shape: size before preprocessing.
+        grid: of the file.
         mode: how the file stores it.
         digest: 16 bytes, equal for equal images.
     """
 
     pixels: np.ndarray
     codes: np.ndarray | None
-    own_shape: tuple[int, ...]
+    grid: Grid
     mode: str
     digest: bytes
 
@@ -53,6 +54,7 @@ class CaseColumns:
         pixels, codes: uint8, all images one after another, mapped from disk.
         shapes: int64 (N, S), of the preprocessed images.
         own_shapes: int64 (N, S), of the files.
+        affines: float64 (N, 4, 4), see `Grid`; NaN for images, which have none.
         labelled: bool (N,), whether it has codes.
         counts: int64 (N, 256), how many pixels have each code.
         digests: uint8 (N, 16).
@@ -66,6 +68,7 @@ class CaseColumns:
     codes: np.memmap
     shapes: np.ndarray
     own_shapes: np.ndarray
+    affines: np.ndarray
     labelled: np.ndarray
     counts: np.ndarray
     digests: np.ndarray
@@ -133,14 +136,15 @@ class CaseCache:
 
 
 def _write(folder: Path, cases: Iterable[Case]) -> None:
-    shapes, own, labelled, counts, digests, modes, points, starts = [], [], [], [], [], [], [], []
+    shapes, own, affines, labelled, counts, digests, modes, points, starts = [], [], [], [], [], [], [], [], []
     channels, found = 1, 0
     with (folder / "pixels.bin").open("wb") as pixels, (folder / "codes.bin").open("wb") as codes:
         for case in cases:
             channels = len(case.pixels)
             pixels.write(np.ascontiguousarray(case.pixels).data)
             shapes.append(case.pixels.shape[1:])
-            own.append(case.own_shape)
+            own.append(case.grid.shape)
+            affines.append(np.full((4, 4), np.nan) if case.grid.affine is None else case.grid.affine)
             labelled.append(case.codes is not None)
             digests.append(np.frombuffer(case.digest, np.uint8))
             modes.append(case.mode)
@@ -159,6 +163,7 @@ def _write(folder: Path, cases: Iterable[Case]) -> None:
         folder / "columns.npz",
         shapes=np.array(shapes, np.int64),
         own_shapes=np.array(own, np.int64),
+        affines=np.array(affines, np.float64),
         labelled=np.array(labelled),
         counts=np.array(counts, np.int64),
         digests=np.array(digests, np.uint8),

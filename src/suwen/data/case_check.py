@@ -74,15 +74,7 @@ def _images(cases: CaseSet) -> Table:
 
 def _plan(cases: CaseSet) -> Table:
     """What was chosen, and why; each can be set."""
-    preprocess, sizes = cases.preprocess, cases.columns.shapes
-    patch = " x ".join(map(str, preprocess.patch))
-    shortest = " x ".join(map(str, sizes.min(axis=0)))
-    rows: list[list[str | int]] = [
-        ["inputs.patch", patch, f"what the network sees at a time; the smallest image is {shortest}"],
-        ["inputs.channels", preprocess.channels, "grey" if preprocess.channels == 1 else "colour"],
-        ["inputs.scale", str(preprocess.scale), "of the images' own size; answers come back at their own"],
-        ["inputs.intensity", preprocess.intensity, "what is shown black and white"],
-    ]
+    rows: list[list[str | int]] = [list(row) for row in cases.preprocess.plan(cases.columns.shapes)]
     return Table("Plan", ["setting", "value", "why"], rows)
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from suwen.core.errors import DataError, RecipeError
+from suwen.core.errors import DataError
 from suwen.core.sample import Sample
+from suwen.data.case import Opened
 from suwen.data.decode import read_pixels
-from suwen.data.mask_files import IGNORED, MOST_LABELS
+from suwen.data.grid import Grid
+from suwen.data.mask_files import checked_classes
 from suwen.data.picture import Picture, picture_of
 from suwen.data.preprocess import Intensity, planes_of, shade
 from suwen.data.resample import resampled
@@ -60,11 +62,7 @@ class CasePreprocess(BaseModel):
     @field_validator("classes")
     @classmethod
     def _codes(cls, classes: dict[str, int]) -> dict[str, int]:
-        if not 1 <= len(classes) <= MOST_LABELS or len(set(classes.values())) < len(classes):
-            raise ValueError(f"1 to {MOST_LABELS} labels with different values")
-        if IGNORED in range(len(classes)):
-            raise ValueError("too many labels")
-        return classes
+        return checked_classes(classes)
 
     @property
     def window(self) -> tuple[int, int]:
@@ -76,20 +74,38 @@ class CasePreprocess(BaseModel):
         """The longer side of a patch: what an encoder is built for."""
         return max(self.patch)
 
-    def __call__(self, source: Source) -> np.ndarray:
-        """The image as uint8 (channels, H, W).
+    def open(self, source: Source) -> Opened:
+        """Whatever it is as a picture that `prepare` takes.
 
         Raises:
             FileUnreadable: the path cannot be decoded.
             DataError: the array is no picture, or has NaN pixels.
         """
         picture = open_picture(source)
-        shown = np.stack(planes_of(shade(picture, self.intensity), self.channels))
-        return shown if self.scale == 1 else resampled(shown, self.shape(shown.shape[1:]))
+        return Opened(picture, Grid(picture.pixels.shape[:2]), picture.mode, picture.digest)
 
-    def shape(self, own: Sequence[int]) -> tuple[int, ...]:
-        """Height and width of the result for an image of this size."""
-        return tuple(max(1, round(side * self.scale)) for side in own)
+    def prepare(self, opened: Opened) -> np.ndarray:
+        """The image as uint8 (channels, H, W)."""
+        shown = np.stack(planes_of(shade(opened.content, self.intensity), self.channels))
+        return shown if self.scale == 1 else resampled(shown, self.shape(opened.grid))
+
+    def __call__(self, source: Source) -> np.ndarray:
+        """`open` and `prepare`."""
+        return self.prepare(self.open(source))
+
+    def plan(self, shapes: np.ndarray) -> list[tuple[str, str, str]]:
+        """See `suwen.data.case.DensePreprocess`."""
+        smallest = " x ".join(map(str, shapes.min(axis=0)))
+        return [
+            ("inputs.patch", " x ".join(map(str, self.patch)), f"seen at a time; the smallest image is {smallest}"),
+            ("inputs.channels", str(self.channels), "the images are grey" if self.channels == 1 else "there is colour"),
+            ("inputs.scale", f"{self.scale:g}", "of the images' own size; masks come back at their own"),
+            ("inputs.intensity", self.intensity, "what is shown black and white"),
+        ]
+
+    def shape(self, grid: Grid) -> tuple[int, ...]:
+        """Height and width of the result for an image that lies so."""
+        return tuple(max(1, round(side * self.scale)) for side in grid.shape)
 
 
 def open_picture(source: Source) -> Picture:
@@ -118,12 +134,6 @@ def choose_case_preprocess(
         found.setdefault("patch", (side, side))
     if isinstance(found["patch"], int):
         found["patch"] = (found["patch"], found["patch"])
-    if unknown := sorted(set(found) - set(CasePreprocess.model_fields)):
-        raise RecipeError(
-            f"unknown setting inputs.{unknown[0]}",
-            why=f"images with masks have {', '.join(CasePreprocess.model_fields)}",
-            fix="rename or drop it",
-        )
     return CasePreprocess(**{"classes": classes} | found)
 
 

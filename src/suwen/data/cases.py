@@ -14,10 +14,11 @@ import pandas as pd
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.core.sample import Sample
+from suwen.data.case import DensePreprocess
 from suwen.data.case_cache import Case, CaseCache, CaseColumns
-from suwen.data.case_preprocess import CasePreprocess, open_picture
 from suwen.data.columns import Skipped, metadata_of, refuse_or_skip, texts_of
 from suwen.data.contents import for_each, stamp
+from suwen.data.grid import Grid
 from suwen.data.mask_files import IGNORED, MaskFiles, codes_of, mask_values, named
 from suwen.data.resample import nearest
 from suwen.data.samples import Samples
@@ -52,7 +53,7 @@ class CaseSet:
     labels: tuple[str, ...]
     metadata: pd.DataFrame
     columns: CaseColumns
-    preprocess: CasePreprocess
+    preprocess: DensePreprocess
     sources: list[Path | np.ndarray]
     masks: list[MaskFiles | None]
     fingerprint: str
@@ -97,15 +98,20 @@ class CaseSet:
         end, size = int(self._ends[row]), int(self._sizes[row])  # type: ignore[attr-defined]
         return self.columns.codes[end - size : end].reshape(self.columns.shapes[row])
 
+    def grid(self, row: int) -> Grid:
+        """Where the pixels of its file lie."""
+        affine = self.columns.affines[row]
+        return Grid(tuple(self.columns.own_shapes[row].tolist()), None if np.isnan(affine).any() else affine)
+
     def truth(self, row: int) -> np.ndarray:
-        """uint8 codes at the size of the file, read anew where the set holds another."""
-        if (self.columns.shapes[row] == self.columns.own_shapes[row]).all():
-            return self.codes_of(row)
+        """uint8 codes as the file has them, read anew where the set holds another size."""
+        grid = self.grid(row)
+        if tuple(self.columns.shapes[row].tolist()) == grid.body_shape:
+            return grid.as_in_the_file(self.codes_of(row))
         target = self.masks[row]
-        shape = tuple(self.columns.own_shapes[row].tolist())
         if target is None:
-            return np.full(shape, IGNORED, np.uint8)
-        return read_codes(target, self.preprocess.classes, shape, str(self.ids[row]))
+            return np.full(grid.shape, IGNORED, np.uint8)
+        return read_codes(target, self.preprocess.classes, grid, str(self.ids[row]))
 
     def take(self, index: np.ndarray) -> list[np.ndarray]:
         """The pixels of some rows, each of its own size."""
@@ -156,8 +162,8 @@ class Codes:
         return [self.cases.codes_of(int(row)) for row in rows]
 
 
-def read_codes(target: MaskFiles, classes: dict[str, int], shape: Sequence[int], name: str) -> np.ndarray:
-    """uint8 codes (*shape) of the mask of one image.
+def read_codes(target: MaskFiles, classes: dict[str, int], grid: Grid, name: str) -> np.ndarray:
+    """uint8 codes of the mask of one input, as its file has them.
 
     Raises:
         FileUnreadable: a file cannot be decoded.
@@ -165,12 +171,12 @@ def read_codes(target: MaskFiles, classes: dict[str, int], shape: Sequence[int],
     """
     if target.whole is None:
         raise DataError(f"{name} has no mask", why="there is nothing to compare with", fix="name one")
-    values = mask_values(target.whole)
-    _same_size(values, shape, named(target.whole), name)
+    values = mask_values(target.whole, grid)
+    _same_size(values, grid.shape, named(target.whole), name)
     codes = codes_of(values, classes, named(target.whole))
     if target.region is not None:
-        region = mask_values(target.region)
-        _same_size(region, shape, named(target.region), name)
+        region = mask_values(target.region, grid)
+        _same_size(region, grid.shape, named(target.region), name)
         codes = np.where(region > 0, codes, np.uint8(IGNORED))
     return codes
 
@@ -184,26 +190,26 @@ def _same_size(values: np.ndarray, shape: Sequence[int], file: str, name: str) -
         )
 
 
-def read_case(sample: Sample, preprocess: CasePreprocess) -> Case:
+def read_case(sample: Sample, preprocess: DensePreprocess) -> Case:
     """Decode one sample."""
     try:
-        picture = open_picture(sample.source)
+        opened = preprocess.open(sample.source)
+        pixels = preprocess.prepare(opened)
     except FileUnreadable:
         raise
     except DataError as error:
         raise FileUnreadable(f"{sample.id}: {error.seen}", why=error.why, fix=error.fix) from error
-    own = picture.pixels.shape[:2]
-    pixels = preprocess(picture)
     target: MaskFiles | None = sample.target
     codes = None
     if target is not None and (target.whole is not None or target.each):
-        codes = nearest(read_codes(target, preprocess.classes, own, sample.id), pixels.shape[1:])
-    return Case(pixels, codes, own, picture.mode, picture.digest())
+        own = read_codes(target, preprocess.classes, opened.grid, sample.id)
+        codes = nearest(opened.grid.along_the_body(own), pixels.shape[1:])
+    return Case(pixels, codes, opened.grid, opened.mode, opened.digest())
 
 
 def build_cases(
     samples: Sequence[Sample],
-    preprocess: CasePreprocess,
+    preprocess: DensePreprocess,
     *,
     skip_bad: bool = False,
     cache: Path | None = None,
@@ -266,7 +272,7 @@ def _key(samples: Samples, order: Sequence[int]) -> str | None:
 
 
 def _case_set(
-    samples: Samples, kept: np.ndarray, columns: CaseColumns, preprocess: CasePreprocess, skipped: list[Skipped]
+    samples: Samples, kept: np.ndarray, columns: CaseColumns, preprocess: DensePreprocess, skipped: list[Skipped]
 ) -> CaseSet:
     splits = np.array([samples.splits[row] or "" for row in kept], "U5")
     ids = texts_of(samples.ids, kept)

@@ -129,6 +129,25 @@ def read_dicom(path: Path) -> Picture:
         raise FileUnreadable(f"{path}: {error}", why="the DICOM file is cut short or damaged", fix=SKIP) from error
 
 
+def stored_values(path: Path) -> np.ndarray:
+    """Stored values of a grey file: (rows, columns), or (frames, rows, columns) of a multi-frame one.
+
+    Raises:
+        FileUnreadable, DataError, or one of `DICOM_ERRORS`: they cannot be decoded.
+    """
+    dataset = pydicom.dcmread(path, force=True)
+    _refuse_without_pixels(dataset, path)
+    return _stored(dataset, path)
+
+
+def window_of(header: pydicom.Dataset) -> tuple[float, float] | None:
+    """The (black, white) values of a linear window in the header, None without one (C.11.2)."""
+    center, width = (_first(header.get(keyword)) for keyword in ("WindowCenter", "WindowWidth"))
+    if center is None or width is None or width < 1:
+        return None
+    return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
+
+
 def read_header(path: Path) -> dict[str, Any]:
     """Subject, sex, age in years, modality, view position, series and manufacturer, as far as the header has them.
 

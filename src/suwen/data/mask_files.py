@@ -10,7 +10,9 @@ import numpy as np
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.data.decode import read_indices
+from suwen.data.grid import Grid
 from suwen.data.samples import Samples
+from suwen.data.volume_masks import values_on
 
 IGNORED = 255
 """The code of pixels that do not count: outside the region in which an image was labelled."""
@@ -53,13 +55,32 @@ class MaskSamples(Samples):
     classes: dict[str, int] | None = None
 
 
-def mask_values(source: Path | np.ndarray) -> np.ndarray:
+def checked_classes(classes: dict[str, int]) -> dict[str, int]:
+    """Labels as settings give them.
+
+    Raises:
+        ValueError: none, too many, or two with one value.
+    """
+    if not 1 <= len(classes) <= MOST_LABELS or len(set(classes.values())) < len(classes):
+        raise ValueError(f"1 to {MOST_LABELS} labels with different values")
+    return classes
+
+
+def mask_values(source: Path | np.ndarray, grid: Grid | None = None) -> np.ndarray:
     """The integer value of each pixel of a mask.
+
+    Args:
+        source: an image file, a NIfTI file, a DICOM segmentation, or an array.
+        grid: of the input that it belongs to.
 
     Raises:
         FileUnreadable: it cannot be decoded, or is in colour, or has fractions.
+        DataError: it lies elsewhere than its volume.
     """
-    values = read_indices(source) if isinstance(source, Path) else np.asarray(source)
+    if isinstance(source, Path) and grid is not None and grid.affine is not None:
+        values = values_on(source, grid)
+    else:
+        values = read_indices(source) if isinstance(source, Path) else np.asarray(source)
     if values.dtype == bool:
         values = values.astype(np.uint8)
     if values.ndim == 3 and values.shape[-1] in (3, 4) and (values[..., :3] == values[..., :1]).all():

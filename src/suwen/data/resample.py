@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
+
+PIXELS_AT_A_TIME = 1 << 24
+"""Of the result, in memory as floats."""
 
 
 def resampled(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -16,17 +20,24 @@ def resampled(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     if tuple(values.shape[1:]) == tuple(shape):
         return values
     factors = [old / new for old, new in zip(values.shape[1:], shape, strict=True)]
+    # a Gaussian of half a new pixel's excess keeps what is finer than the new grid from turning into moire
+    deviations = [max(0.0, (factor - 1) / 2) for factor in factors]
+    offsets = [(factor - 1) / 2 for factor in factors]
     whole = values.dtype.kind in "iu"
     found = np.empty((len(values), *shape), values.dtype)
-    for channel, plane in enumerate(values):
-        smooth = plane.astype(np.float32)
-        # a Gaussian of half a new pixel's excess keeps what is finer than the new grid from turning into moire
-        deviations = [max(0.0, (factor - 1) / 2) for factor in factors]
+    layers = max(1, PIXELS_AT_A_TIME // max(1, int(np.prod(shape[1:]))))
+    beyond = 2 + int(np.ceil(4 * deviations[0]))  # the filter is cut off at four deviations
+    for channel, start in itertools.product(range(len(values)), range(0, shape[0], layers)):
+        stop = min(start + layers, shape[0])
+        low = max(0, int(start * factors[0] + offsets[0]) - beyond)
+        high = min(values.shape[1], int((stop - 1) * factors[0] + offsets[0]) + beyond + 1)
+        smooth = values[channel, low:high].astype(np.float32)
         if any(deviations):
             smooth = ndimage.gaussian_filter(smooth, deviations, mode="nearest")
-        offsets = [(factor - 1) / 2 for factor in factors]
-        moved = ndimage.affine_transform(smooth, factors, offsets, tuple(shape), order=1, mode="nearest")
-        found[channel] = np.rint(moved) if whole else moved
+        places = [start * factors[0] + offsets[0] - low, *offsets[1:]]
+        size = (stop - start, *shape[1:])
+        moved = ndimage.affine_transform(smooth, factors, places, size, order=1, mode="nearest")
+        found[channel, start:stop] = np.rint(moved) if whole else moved
     return found
 
 

@@ -1,8 +1,8 @@
-"""The reader ``masks``: images with masks → Samples → a `CaseSet`, and the data check."""
+"""The readers ``masks`` and ``volume-masks``: images or volumes with masks → a `CaseSet`, and the data check."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,45 +12,77 @@ from pydantic import ValidationError
 
 from suwen.core.errors import DataError, RecipeError
 from suwen.core.sample import Sample
+from suwen.data.case import DensePreprocess
 from suwen.data.case_check import check_cases
 from suwen.data.case_preprocess import CasePreprocess, choose_case_preprocess
 from suwen.data.cases import CaseSet, build_cases
 from suwen.data.check import DataCheck
 from suwen.data.contents import for_each
-from suwen.data.mask_files import MOST_VALUES, MaskSamples, classes_from, mask_values, named
+from suwen.data.mask_files import BACKGROUND, MOST_VALUES, MaskSamples, classes_from, mask_values, named
 from suwen.data.readers.masks import read_masks
-from suwen.data.samples import Samples
+from suwen.data.readers.volumes import read_volume_masks
+from suwen.data.samples import Digests, Samples
 from suwen.data.split import assign_splits
+from suwen.data.volume_masks import is_volume, labels_in, values_in
+from suwen.data.volume_preprocess import VolumePreprocess, choose_volume_preprocess
 
 
 class MaskReader:
-    """How images with masks come in (a `suwen.core.dataset.Reader`)."""
+    """How images or volumes with masks come in (a `suwen.core.dataset.Reader`).
+
+    Args:
+        read: a path → Samples.
+        kind: the class of their preprocessing.
+        choose: (samples, classes, settings) → a preprocessing that suits them.
+        needed: settings of `kind` without which samples are looked at.
+    """
+
+    def __init__(
+        self,
+        read: Callable[..., MaskSamples],
+        kind: type[Any],
+        choose: Callable[[Sequence[Sample], dict[str, int], dict[str, Any]], Any],
+        needed: frozenset[str],
+    ) -> None:
+        self._read, self._kind, self._choose, self._needed = read, kind, choose, needed
 
     def read(self, source: str | Path, *, labelled: bool = True) -> MaskSamples:
-        """See `read_masks`."""
-        return read_masks(source, labelled=labelled)
+        """See `read_masks` and `read_volume_masks`."""
+        return self._read(source, labelled=labelled)
 
-    def preprocess(self, samples: Sequence[Sample], settings: dict[str, Any]) -> CasePreprocess:
-        """From settings; what they leave open is chosen by looking at some of the images, and at all masks."""
+    def preprocess(self, samples: Sequence[Sample], settings: dict[str, Any]) -> DensePreprocess:
+        """From settings; what they leave open is chosen by looking at some of the inputs, and at all masks."""
+        known = self._kind.model_fields
+        if unknown := sorted(set(settings) - set(known)):
+            raise RecipeError(
+                f"unknown setting inputs.{unknown[0]}",
+                why=f"known here: {', '.join(known)}",
+                fix="rename or drop it",
+            )
         try:
-            if {"channels", "patch", "classes"} <= set(settings):
-                return CasePreprocess(**settings)
-            return choose_case_preprocess(samples, _classes(samples, settings), settings)
+            made: DensePreprocess = (
+                self._kind(**settings)
+                if self._needed <= set(settings)
+                else self._choose(samples, _classes(samples, settings), settings)
+            )
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(["inputs", *map(str, first["loc"])])
             raise RecipeError(f"{place} = {first['input']!r}", why=first["msg"], fix=f"--set {place}=VALUE") from error
+        return made
 
     def split(self, samples: Sequence[Sample], *, seed: int, fractions: tuple[float, float, float]) -> Sequence[Sample]:
         """See `assign_splits`; masks play no part in it."""
         columns = Samples.of(samples)
         bare = replace(columns, targets=[None] * len(columns))
+        if self._kind is VolumePreprocess:  # one is split by its subject, whatever it shows
+            bare = replace(bare, digests=Digests.unknown(len(columns)))
         return columns.with_splits(assign_splits(bare, seed=seed, fractions=fractions).splits)
 
     def build(
         self,
         samples: Sequence[Sample],
-        preprocess: CasePreprocess,
+        preprocess: DensePreprocess,
         *,
         seed: int,
         labels: tuple[str, ...] | None = None,
@@ -77,10 +109,19 @@ def _classes(samples: Sequence[Sample], settings: dict[str, Any]) -> dict[str, i
     """Label → value: of the settings, else of the description beside the masks, else of what the masks hold."""
     if settings.get("classes"):
         return dict(settings["classes"])
-    described = getattr(samples, "classes", None)
+    described = getattr(samples, "classes", None) or _said_by(samples)
     if described is not None:
         return dict(described)
     return classes_from(*_values(samples))
+
+
+def _said_by(samples: Sequence[Sample]) -> dict[str, int] | None:
+    """Label → value, where the first mask says so itself, as a DICOM segmentation does."""
+    whole = next((sample.target.whole for sample in samples if sample.target is not None), None)
+    if not isinstance(whole, Path) or not is_volume(whole):
+        return None
+    found = labels_in(whole)
+    return None if found is None else {BACKGROUND: 0} | found
 
 
 def _values(samples: Sequence[Sample]) -> tuple[list[int], str]:
@@ -88,7 +129,10 @@ def _values(samples: Sequence[Sample]) -> tuple[list[int], str]:
 
     def work(sample: Sample) -> tuple[str, np.ndarray]:
         whole = None if sample.target is None else sample.target.whole
-        return ("", np.zeros(0, int)) if whole is None else (named(whole), np.unique(mask_values(whole)))
+        if whole is None:
+            return "", np.zeros(0, int)
+        volume = isinstance(whole, Path) and is_volume(whole)
+        return named(whole), values_in(whole) if volume else np.unique(mask_values(whole))
 
     found: set[int] = set()
     name, most = "", 0
@@ -103,4 +147,10 @@ def _values(samples: Sequence[Sample]) -> tuple[list[int], str]:
     return sorted(found), name
 
 
-MASKS = MaskReader()
+MASKS = MaskReader(read_masks, CasePreprocess, choose_case_preprocess, frozenset({"channels", "patch", "classes"}))
+VOLUME_MASKS = MaskReader(
+    read_volume_masks,
+    VolumePreprocess,
+    choose_volume_preprocess,
+    frozenset({"spacing", "intensity", "patch", "classes"}),
+)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from suwen.core.errors import DataError
+from suwen.data.grid import Grid
 from suwen.evaluation.outcome import Bools, Floats
 from suwen.evaluation.surface import bounding_box, surfaces
 
@@ -43,8 +44,8 @@ class Agreement:
     matched: float
 
 
-def agreement(said: Bools, truth: Bools, spacing: Sequence[float], tolerance: float = TOLERANCE) -> Agreement:
-    """How far two masks agree.
+def agreement(said: Bools, truth: Bools, grid: Grid | Sequence[float], tolerance: float = TOLERANCE) -> Agreement:
+    """How far two masks agree on a grid, or at a spacing of pixels.
 
     A label that neither mask has gives NaN distances. One that only one of them has gives the length of the image's
     diagonal: a missed label must not vanish from the mean (Maier-Hein et al., Nature Methods 2024,
@@ -53,7 +54,8 @@ def agreement(said: Bools, truth: Bools, spacing: Sequence[float], tolerance: fl
     Lesions are connected parts of the true mask (touching by a corner counts); one is found where a single pixel of it
     was drawn, and a drawn part is false where it touches none.
     """
-    pixel = math.prod(spacing)
+    spacing = grid.spacing if isinstance(grid, Grid) else tuple(grid)
+    pixel = grid.voxel if isinstance(grid, Grid) else math.prod(spacing)
     hit, missed, false = (float(part.sum()) * pixel for part in (said & truth, truth & ~said, said & ~truth))
     diagonal = math.dist([0.0] * said.ndim, [n * step for n, step in zip(said.shape, spacing, strict=True)])
     hd95, surface = math.nan, math.nan

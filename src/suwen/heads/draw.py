@@ -1,8 +1,9 @@
-"""A Model's mask of one input of any size."""
+"""A Model's mask of one input of any size, in memory that does not grow with its depth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from suwen.core.mirror import mirrored
 from suwen.core.model import Model, evaluating
+from suwen.data.grid import Grid
 from suwen.heads.unet import enlarged
 from suwen.heads.windows import Network, Sliding, whole
 
@@ -21,12 +23,14 @@ class Drawn:
     """What was drawn.
 
     Attributes:
-        codes: uint8 (*S), at the size of the input's file.
-        probabilities: float32 (K, *S), where they were asked for.
+        codes: uint8, as the file has its pixels.
+        grid: where they lie.
+        probabilities: float32 (K, …), where they were asked for.
         pooled: float32 (D,).
     """
 
     codes: np.ndarray
+    grid: Grid
     probabilities: np.ndarray | None
     pooled: np.ndarray
 
@@ -44,10 +48,16 @@ def network_of(model: Model, views: Sequence[str] | None = None) -> Network:
     return run
 
 
+def sliding_of(model: Model, pixels: np.ndarray, views: Sequence[str] | None = None) -> Sliding:
+    """The windows over a preprocessed input, uint8 ``(C, *S)``."""
+    window: Sequence[int] = model.preprocess.window  # type: ignore[attr-defined]
+    return Sliding(network_of(model, views), pixels, window, device=model.device)
+
+
 def draw(
     model: Model,
     pixels: np.ndarray,
-    shape: Sequence[int],
+    grid: Grid,
     *,
     views: Sequence[str] | None = None,
     probabilities: bool = False,
@@ -57,28 +67,87 @@ def draw(
     Args:
         model: whose head is `suwen.heads.segment.Segment`.
         pixels: uint8 ``(C, *S)``, as `model.preprocess` gives it.
-        shape: size of the input's file, at which the mask is wanted.
+        grid: of the input's file, on which the mask is wanted.
         views: test-time views; the model's own unless given.
-        probabilities: give them too; they take K × 4 bytes a pixel.
+        probabilities: give them too; they take K × 4 bytes a pixel of the file.
     """
-    logits, pooled = logits_of(model, pixels, views=views)
     head: Any = model.head
-    with torch.inference_mode():
-        found = head.probabilities(enlarged(logits[None], shape), model.calibration)
-        codes = head.finished(head.codes(found, model.calibration)[0].cpu().numpy())
-    kept = found[0].float().cpu().numpy() if probabilities else None
-    return Drawn(codes, kept, pooled)
+    shape = grid.body_shape
+    sliding = sliding_of(model, pixels, views)
+    codes = np.empty(shape, np.uint8)
+    kept = np.empty((len(head.labels), *shape), np.float32) if probabilities else None
+    with evaluating(model.parts().values()), torch.inference_mode():
+        for start, stop, logits in on_grid(sliding, pixels.shape[1], shape):
+            found = head.probabilities(logits[None], model.calibration)
+            codes[start:stop] = head.codes(found, model.calibration)[0].cpu().numpy()
+            if kept is not None:
+                kept[:, start:stop] = found[0].float().cpu().numpy()
+    finished = head.finished(codes)
+    turned = None if kept is None else np.stack([grid.as_in_the_file(each) for each in kept])
+    return Drawn(grid.as_in_the_file(finished), grid, turned, sliding.pooled.cpu().numpy())
+
+
+def on_grid(
+    parts: Iterable[tuple[int, int, Tensor]], depth: int, shape: Sequence[int]
+) -> Iterator[tuple[int, int, Tensor]]:
+    """Layers of logits, some at a time, linearly on a grid of another size, some at a time.
+
+    The same as enlarging the whole at once, but only the layers between which something lies are held.
+
+    Args:
+        parts: ``(start, stop, (K, stop - start, *rest))`` from 0 to `depth`, in order.
+        depth: of the grid they come from.
+        shape: of the grid they go to.
+    """
+    done, first, held = 0, 0, None
+    for _, stop, logits in parts:
+        plane = _planes(logits, shape[1:])
+        held = plane if held is None else torch.cat([held, plane], 1)
+        last = stop == depth
+        ready = shape[0] if last else _ready(stop, depth, shape[0])
+        if ready > done:
+            yield done, ready, _between(held, first, depth, shape[0], done, ready)
+            done = ready
+        # the last one has a neighbour that is still to come
+        first, held = stop - 1, held[:, -1:]
+
+
+def _planes(logits: Tensor, rest: Sequence[int]) -> Tensor:
+    """``(K, D, *rest)``, each layer enlarged by itself; a line of pixels is a layer of an image."""
+    if tuple(logits.shape[2:]) == tuple(rest):
+        return logits
+    layers = logits.movedim(1, 0)
+    if len(rest) > 1:
+        return enlarged(layers, rest).movedim(0, 1)
+    return enlarged(layers[:, :, None], (1, rest[0]))[:, :, 0].movedim(0, 1)
+
+
+def _ready(stop: int, depth: int, count: int) -> int:
+    """How many layers of the new grid lie at or before the centre of the last of the `stop` old ones."""
+    return max(0, math.floor((stop - 0.5) * count / depth - 0.5) + 1)
+
+
+def _between(held: Tensor, first: int, depth: int, count: int, start: int, stop: int) -> Tensor:
+    """Layers `start` to `stop` of the new grid, between those held, of which the first is number `first`."""
+    if depth == count:
+        return held[:, start - first : stop - first]
+    place = ((torch.arange(start, stop, device=held.device) + 0.5) * depth / count - 0.5).clamp(0, depth - 1)
+    low = place.floor().long()
+    high = (low + 1).clamp(max=depth - 1)
+    share = (place - low).to(held.dtype).reshape(1, -1, *[1] * (held.ndim - 2))
+    last = held.shape[1] - 1
+    return held[:, (low - first).clamp(0, last)] * (1 - share) + held[:, (high - first).clamp(0, last)] * share
 
 
 def logits_of(model: Model, pixels: np.ndarray, *, views: Sequence[str] | None = None) -> tuple[Tensor, np.ndarray]:
     """float32 logits ``(K, *S)`` of a preprocessed input, and its pooled features ``(D,)``."""
-    sliding = Sliding(network_of(model, views), pixels, model.preprocess.window, device=model.device)  # type: ignore[attr-defined]
+    sliding = sliding_of(model, pixels, views)
     with evaluating(model.parts().values()), torch.inference_mode():
         logits = whole(sliding)
     return logits, sliding.pooled.cpu().numpy()
 
 
 def each_of(model: Model, dataset: Any, rows: np.ndarray, **options: Any) -> Iterator[tuple[int, Drawn]]:
-    """Row by row the mask at the size of its file."""
+    """Row by row the mask as its file has it."""
     for row in rows.tolist():
-        yield row, draw(model, dataset.pixels_of(row), tuple(dataset.columns.own_shapes[row].tolist()), **options)
+        yield row, draw(model, dataset.pixels_of(row), dataset.grid(row), **options)

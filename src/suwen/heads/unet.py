@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from suwen.encoders.pyramid import CONVOLUTIONS, NORMS
+from suwen.encoders.pyramid import CONVOLUTIONS, normalisation
 
 
 def enlarged(x: Tensor, size: Sequence[int]) -> Tensor:
@@ -23,12 +23,12 @@ class Block(nn.Sequential):
     """Two times convolution of 3 a side, normalisation, ReLU."""
 
     def __init__(self, given: int, width: int, dims: int) -> None:
-        convolution, norm = CONVOLUTIONS[dims], NORMS[dims]
+        convolution = CONVOLUTIONS[dims]
         layers: list[nn.Module] = []
         for channels in (given, width):
             layers += [
                 convolution(channels, width, 3, padding=1, bias=False),
-                norm(width, affine=True),
+                normalisation(width, dims),
                 nn.ReLU(inplace=True),
             ]
         super().__init__(*layers)

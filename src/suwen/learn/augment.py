@@ -52,7 +52,7 @@ def _sometimes(n: int, p: float, g: Generator) -> Tensor:
 
 
 def _column(values: Tensor, images: Tensor) -> Tensor:
-    return values.to(images.device, images.dtype)[:, None, None, None]
+    return values.to(images.device, images.dtype).reshape(-1, *[1] * (images.ndim - 1))
 
 
 def _draw_flip(n: int, s: dict[str, float], g: Generator) -> Draws:
@@ -124,7 +124,7 @@ def _draw_intensity(n: int, s: dict[str, float], g: Generator) -> Draws:
 def _intensity(images: Tensor, d: Draws) -> Tensor:
     """Exposure and tone curve: gamma, then contrast about the image's mean, then brightness."""
     x = images.clamp(0, 1) ** _column(d["gamma"], images)
-    mean = x.mean((1, 2, 3), keepdim=True)
+    mean = x.mean(tuple(range(1, x.ndim)), keepdim=True)
     return ((x - mean) * _column(d["contrast"], images) + mean + _column(d["brightness"], images)).clamp(0, 1)
 
 
@@ -146,8 +146,10 @@ def _draw_sharpness(n: int, s: dict[str, float], g: Generator) -> Draws:
 
 def _sharpness(images: Tensor, d: Draws) -> Tensor:
     """Between blurred (-1: a 3×3 binomial filter) and sharpened (+1: twice the detail): detectors differ in it."""
-    soft = F.pad(images, (1, 1, 1, 1), mode="replicate")
-    for dim in (-2, -1):  # sums of shifted images: a depthwise convolution takes ten times as long on a CPU
+    soft = F.pad(images, (1, 1) * (images.ndim - 2), mode="replicate")
+    for dim in range(
+        2 - images.ndim, 0
+    ):  # sums of shifted images: a depthwise convolution takes ten times as long on a CPU
         middle = soft.narrow(dim, 1, soft.shape[dim] - 2)
         soft = (soft.narrow(dim, 0, soft.shape[dim] - 2) + soft.narrow(dim, 2, soft.shape[dim] - 2)) / 4 + middle / 2
     return (images + (images - soft) * _column(d["amount"], images)).clamp(0, 1)

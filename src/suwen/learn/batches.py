@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from suwen.core.dataset import Batch, Dataset
+from suwen.learn.layout import channels_last
 from suwen.learn.processes import Part, part_of
 from suwen.learn.randomness import derive, generator
 
@@ -101,9 +102,7 @@ class Batches:
         if not isinstance(value, (np.ndarray, Tensor)):
             return value
         moved = torch.as_tensor(value).to(self.device)
-        if self.channels_last and moved.ndim == 4:
-            moved = moved.contiguous(memory_format=torch.channels_last)
-        return moved
+        return channels_last(moved) if self.channels_last else moved
 
 
 def kept_on(device: torch.device, dataset: Dataset) -> Tensor | None:

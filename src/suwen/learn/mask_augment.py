@@ -64,11 +64,13 @@ MOVING: dict[str, Together] = {
 SHADING = ("intensity", "sharpness", "noise")
 """Rows of `suwen.learn.augment.TRANSFORMS` that leave every pixel in its place."""
 
-KNOWN = {
+KNOWN: dict[str, dict[str, float]] = {
     **{name: row.defaults for name, row in MOVING.items()},
     "affine": TRANSFORMS["affine"].defaults,
     **{name: TRANSFORMS[name].defaults for name in SHADING},
 }
+
+MOST_REACH = 4.0
 
 DEFAULT: dict[str, dict[str, float]] = {
     "affine": {"rotate": 15, "shift": 0.0, "scale": 0.25, "stretch": 0.1, "shear": 5},
@@ -92,39 +94,65 @@ class MaskAugment:
     """
 
     mixes = False
+    known = KNOWN
+    default = DEFAULT
 
     def __init__(self, allowed: dict[str, dict[str, Any]] | None, labels: int) -> None:
-        chosen = DEFAULT if allowed is None else allowed
+        chosen = self.default if allowed is None else allowed
         for name, settings in chosen.items():
-            if name not in KNOWN:
-                raise NameUnknown("transform of masks", name, KNOWN, fix="--set 'augment={affine: {rotate: 10}}'")
-            check_settings(name, settings or {}, KNOWN[name], TRANSFORMS[name].most if name in TRANSFORMS else {"p": 1})
-        self.settings = {name: KNOWN[name] | (chosen[name] or {}) for name in KNOWN if name in chosen}
-        self.reach = reach_of(self.settings["affine"]) if "affine" in self.settings else 1.0
+            if name not in self.known:
+                raise NameUnknown("transform of masks", name, self.known, fix="--set 'augment={affine: {rotate: 10}}'")
+            check_settings(name, settings or {}, self.known[name], self.most(name))
+        self.settings = {name: self.known[name] | (chosen[name] or {}) for name in self.known if name in chosen}
+        self.reach = self.reach_of(self.settings["affine"]) if "affine" in self.settings else 1.0
+        if self.reach > MOST_REACH:
+            raise RecipeError(
+                f"augment.affine = {self.settings['affine']}",
+                why=f"patches would have to be read {self.reach:.0f} times as wide as they are used",
+                fix="--set 'augment={affine: {rotate: 180, scale: 0.3}}'",
+            )
 
     def __call__(self, batch: Batch, generator: Generator, part: Part | None = None) -> Batch:
         """A batch whose inputs and codes are changed alike."""
         images, codes = batch["inputs"], batch["target"]
         images = images.float().div_(255) if images.dtype == torch.uint8 else images
         count = len(images) if part is None else len(part.whole)
-        draws = {name: _drawn(name, count, settings, generator) for name, settings in self.settings.items()}
+        draws = {name: self.draw(name, count, settings, generator) for name, settings in self.settings.items()}
         if part is not None:
             draws = {name: {key: values[part.rows] for key, values in each.items()} for name, each in draws.items()}
-        if "affine" in draws:  # the exact moves are part of the same resampling, which costs no more for them
-            images, codes = moved(images, codes, _composed(draws), self.reach)
-        else:
-            for name, row in MOVING.items():
-                if name in draws:
-                    images, codes = row.apply(images, codes, draws[name])
+        images, codes = self.move(images, codes, draws)
         for name in SHADING:
             if name in draws:
                 images = TRANSFORMS[name].apply(images, draws[name])
         return {**batch, "inputs": images, "target": codes}
 
+    def most(self, name: str) -> dict[str, float]:
+        """Settings of a transform that may not exceed these."""
+        return TRANSFORMS[name].most if name in TRANSFORMS else {"p": 1}
 
-def _drawn(name: str, count: int, settings: dict[str, float], generator: Generator) -> Draws:
-    draw = MOVING[name].draw if name in MOVING else TRANSFORMS[name].draw
-    return draw(count, settings, generator)
+    def draw(self, name: str, count: int, settings: dict[str, float], generator: Generator) -> Draws:
+        """What one transform draws for so many patches."""
+        draw = MOVING[name].draw if name in MOVING else TRANSFORMS[name].draw
+        return draw(count, settings, generator)
+
+    def move(self, images: Tensor, codes: Tensor, draws: dict[str, Draws]) -> tuple[Tensor, Tensor]:
+        """Everything that moves pixels."""
+        if "affine" in draws:  # the exact moves are part of the same resampling, which costs no more for them
+            return moved(images, codes, affine_matrix(_composed(draws)), self.reach)
+        for name, row in MOVING.items():
+            if name in draws:
+                images, codes = row.apply(images, codes, draws[name])
+        return images, codes
+
+    def reach_of(self, affine: dict[str, float]) -> float:
+        """How much larger a patch must be than what is left of it when it is turned and made smaller.
+
+        A square turned by φ needs |cos φ| + |sin φ| of its side, at most √2; one made smaller by s needs 1 / (1 - s).
+        """
+        angle = math.radians(min(affine["rotate"], 45.0))
+        turned = math.cos(angle) + math.sin(angle)
+        lean = math.tan(math.radians(affine["shear"]))
+        return turned * (1 + lean) * math.exp(affine["stretch"]) / (1 - affine["scale"]) + 2 * affine["shift"]
 
 
 def _composed(draws: dict[str, Draws]) -> Draws:
@@ -138,32 +166,20 @@ def _composed(draws: dict[str, Draws]) -> Draws:
     return found
 
 
-def reach_of(affine: dict[str, float]) -> float:
-    """How much larger a patch must be than what is left of it when it is turned and made smaller.
+def moved(images: Tensor, codes: Tensor, theta: Tensor, reach: float) -> tuple[Tensor, Tensor]:
+    """The middle of larger patches, resampled: images linearly, codes by the nearest pixel.
 
-    A square turned by φ needs |cos φ| + |sin φ| of its side, at most √2; one made smaller by s needs 1 / (1 - s).
+    Args:
+        images, codes: ``(B, C, *S)`` and uint8 ``(B, *S)``.
+        theta: ``(B, d, d + 1)``, where each output pixel is read, in coordinates from -1 to 1 over what is left.
+        reach: how much longer a side of S is than what is left of it.
     """
-    angle = math.radians(min(affine["rotate"], 45.0))
-    turned = math.cos(angle) + math.sin(angle)
-    lean = math.tan(math.radians(affine["shear"]))
-    found = turned * (1 + lean) * math.exp(affine["stretch"]) / (1 - affine["scale"]) + 2 * affine["shift"]
-    if found > 4:
-        raise RecipeError(
-            f"augment.affine = {affine}",
-            why=f"patches would have to be read {found:.0f} times as wide as they are used",
-            fix="--set 'augment={affine: {rotate: 180, scale: 0.3}}'",
-        )
-    return found
-
-
-def moved(images: Tensor, codes: Tensor, d: Draws, reach: float) -> tuple[Tensor, Tensor]:
-    """The middle of larger patches, turned, scaled and sheared: images bilinearly, codes by the nearest pixel."""
-    height, width = images.shape[-2:]
-    size = [len(images), images.shape[1], round_down(height / reach), round_down(width / reach)]
-    theta = affine_matrix(d).to(images.device, images.dtype)
-    # coordinates run from -1 to 1 over the whole patch, of which the wanted part is the middle
-    shares = torch.tensor([size[3] / width, size[2] / height], device=images.device)
-    theta = torch.cat([theta[:, :, :2] * shares, theta[:, :, 2:]], 2)
+    sides = [round_down(side / reach) for side in images.shape[2:]]
+    size = [len(images), images.shape[1], *sides]
+    theta = theta.to(images.device, images.dtype)
+    # coordinates run from -1 to 1 over the whole patch, of which the wanted part is the middle; the last axis is first
+    shares = [left / side for left, side in zip(reversed(sides), reversed(images.shape[2:]), strict=True)]
+    theta = torch.cat([theta[:, :, :-1] * torch.tensor(shares, device=images.device), theta[:, :, -1:]], 2)
     grid = F.affine_grid(theta, size, align_corners=False)
     seen = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     # 8 bits wrap round: IGNORED + 1 is 0, which is also what lies outside, and 0 - 1 is IGNORED again

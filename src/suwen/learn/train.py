@@ -27,6 +27,7 @@ from suwen.learn.batches import Augment, Batches
 from suwen.learn.compiled import compile_steps, compiles
 from suwen.learn.device import choose_precision, is_sharded, make_fabric
 from suwen.learn.fit import fit
+from suwen.learn.layout import lay_channels_last
 from suwen.learn.log import Log
 from suwen.learn.objectives.pseudo_labels import with_pseudo_labels
 from suwen.learn.optimizer import make_optimizer, make_rate
@@ -115,7 +116,7 @@ def train(
         judged = _judge_once(module, len(rows), evaluate, logs)
         return Trained(_ready(model), judged, precision, str(fabric.device))
     if settings.channels_last:
-        module.to(memory_format=torch.channels_last)
+        lay_channels_last(module)
     compiled = compiles(settings, fabric.device)
     if compiled:
         compile_steps(module)

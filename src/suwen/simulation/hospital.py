@@ -16,12 +16,13 @@ from suwen.data.progress import track
 from suwen.simulation.films import films_ward
 from suwen.simulation.patients import LATENT, OBSERVED, draw_patients
 from suwen.simulation.readme import readme
+from suwen.simulation.volumes import volumes_ward
 from suwen.simulation.world import World
 
 Ward = Callable[[World, Path], Iterator[None]]
 """Writes its part of the hospital into the folder it is given, and yields after each patient."""
 
-WARDS: dict[str, Ward] = {"films": films_ward}
+WARDS: dict[str, Ward] = {"films": films_ward, "volumes": volumes_ward}
 
 SIZES = (32, 1024)
 """Smallest and largest side of a film in pixels."""
@@ -36,6 +37,7 @@ def simulate(
     size: int = 128,
     out: Path | str = "hospital",
     films_per_patient: tuple[int, int] = (1, 3),
+    scans: int = 20,
     wards: Sequence[str] | None = None,
     progress: bool = True,
 ) -> Path:
@@ -50,6 +52,7 @@ def simulate(
         size: width and height of the films in pixels, 32 to 1024.
         out: the folder to write; an earlier simulated hospital there is replaced, anything else is refused.
         films_per_patient: fewest and most films of one patient.
+        scans: how many patients have a CT scan at most.
         wards: which to write, None for every ward there is (`WARDS`).
         progress: show a bar when it takes more than two seconds.
 
@@ -63,12 +66,12 @@ def simulate(
         SuwenError: the disk is full; what was at `out` is still there.
     """
     chosen = list(WARDS) if wards is None else list(wards)
-    _check_numbers(patients, seed, size, films_per_patient)
+    _check_numbers(patients, seed, size, films_per_patient, scans)
     _check_wards(chosen)
     target = Path(out).expanduser().resolve()
     _check_replaceable(target)
     cohort = draw_patients(patients, seed=seed)
-    world = World(seed=seed, patients=cohort, size=size, films_per_patient=films_per_patient)
+    world = World(seed=seed, patients=cohort, size=size, films_per_patient=films_per_patient, scans=scans)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as beside:
@@ -101,6 +104,7 @@ def _build(world: World, wards: Sequence[str], folder: Path, *, progress: bool) 
         "seed": world.seed,
         "size": world.size,
         "films_per_patient": list(world.films_per_patient),
+        "scans": world.scans,
         "wards": list(wards),
     }
     (folder / "README.md").write_text(readme(settings), encoding="utf-8", newline="\n")
@@ -121,13 +125,14 @@ def _cell(value: object) -> object:
     return f"{value:.9g}" if isinstance(value, float) else value
 
 
-def _check_numbers(patients: int, seed: int, size: int, films: tuple[int, int]) -> None:
+def _check_numbers(patients: int, seed: int, size: int, films: tuple[int, int], scans: int) -> None:
     smallest, largest = SIZES
     fewest, most = films
     rows = (
         (patients >= 1, f"patients={patients}", "a hospital has at least one patient", "patients=200"),
         (seed >= 0, f"seed={seed}", "seeds are 0 or larger", "seed=7"),
         (smallest <= size <= largest, f"size={size}", f"films are {smallest} to {largest} pixels wide", "size=128"),
+        (scans >= 0, f"scans={scans}", "it is a number of patients, from 0", "scans=20"),
         (1 <= fewest <= most, f"films_per_patient={films}", "it is (fewest, most), at least 1", "(1, 3)"),
     )
     for good, seen, why, instead in rows:

@@ -36,6 +36,7 @@ class Stream(IntEnum):
     NODULE = 2
     VISITS = 3
     FILM = 4
+    SCAN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,11 @@ class World:
         patients: the cohort.
         size: width and height of a film in pixels.
         films_per_patient: fewest and most films of one subject.
+        scans: how many patients have a CT at most.
     """
 
     seed: int
     patients: tuple[Patient, ...]
     size: int = 128
     films_per_patient: tuple[int, int] = (1, 3)
+    scans: int = 20

@@ -15,6 +15,7 @@ from suwen.core.model import Model
 from suwen.core.recipe import EvaluationSettings, Recipe
 from suwen.core.task import Task
 from suwen.data.cases import CaseSet
+from suwen.data.grid import Grid
 from suwen.data.mask_files import IGNORED
 from suwen.data.resample import nearest
 from suwen.evaluation.calibration import fit_temperature
@@ -30,7 +31,7 @@ from suwen.evaluation.summarise import as_json, summarise
 from suwen.explanation.overlay import png
 from suwen.heads.draw import draw, each_of, logits_of
 from suwen.verbs.judges import Outcomes
-from suwen.verbs.outlines import outlined, shown_image
+from suwen.verbs.outlines import shown
 
 PIXELS = 20_000
 """Of each validation image, by which the temperature is fitted."""
@@ -54,7 +55,7 @@ class MaskJudge:
         def probe(model: Model) -> dict[str, float]:
             dice = _Counts(len(dataset.labels))
             for row in rows.tolist():
-                codes = draw(model, dataset.pixels_of(row), tuple(dataset.columns.shapes[row].tolist()), views=()).codes
+                codes = draw(model, dataset.pixels_of(row), Grid(dataset.codes_of(row).shape), views=()).codes
                 dice.add(codes, dataset.codes_of(row))
             return {"dice": dice.mean(), "score": dice.mean()}
 
@@ -155,10 +156,8 @@ class MaskJudge:
         pictures = []
         for kind, place in worst_median_best(outcome).items():
             row = int(rows[place])
-            shape = tuple(dataset.columns.own_shapes[row].tolist())
-            drawn = draw(model, dataset.pixels_of(row), shape)
-            image = shown_image(dataset.pixels_of(row), shape)
-            masks = outlined(image, dataset.truth(row), drawn.codes, len(dataset.labels))
+            drawn = draw(model, dataset.pixels_of(row), dataset.grid(row))
+            image, masks = shown(dataset.pixels_of(row), dataset.truth(row), drawn, len(dataset.labels))
             figure = metric.function(outcome.take([place]))
             pictures.append(Shown(id=str(outcome.ids[place]), kind=kind, image_png=png(image), overlay_png=png(masks),
                                   figure=figure))  # fmt: skip
@@ -167,17 +166,18 @@ class MaskJudge:
 
 def outcome_of(dataset: CaseSet, rows: np.ndarray, drawn: Iterator[tuple[int, np.ndarray]]) -> MaskOutcome:
     """What was drawn, bool ``(K - 1, *S)`` an image, held against the truth."""
-    spacing = [1.0] * dataset.columns.shapes.shape[1]
     found = []
+    grid = dataset.grid(int(rows[0])) if len(rows) else None
     for row, masks in drawn:
         truth = dataset.truth(row)
-        known = truth != IGNORED
-        found.append([agreement(mask & known, truth == code, spacing) for code, mask in enumerate(masks, start=1)])
+        known, place = truth != IGNORED, dataset.grid(row)
+        found.append([agreement(mask & known, truth == code, place) for code, mask in enumerate(masks, start=1)])
     return MaskOutcome.of(
         found,
         ids=dataset.ids[rows].tolist(),
         subjects=dataset.subjects[rows].tolist(),
         labels=dataset.labels[1:],
+        unit="px" if grid is None else grid.unit,
         metadata=dataset.metadata.iloc[rows],
     )
 
@@ -188,9 +188,9 @@ def _planes(codes: np.ndarray, labels: int) -> np.ndarray:
 
 def _drawn_by(drawer: Drawer, dataset: CaseSet, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     for row in rows.tolist():
-        shape = tuple(dataset.columns.own_shapes[row].tolist())
+        grid = dataset.grid(row)
         masks = drawer(np.asarray(dataset.pixels_of(row)))
-        yield row, np.stack([nearest(mask, shape) for mask in masks])
+        yield row, np.stack([grid.as_in_the_file(nearest(mask, grid.body_shape)) for mask in masks])
 
 
 def _few(rows: np.ndarray, most: int = 100) -> list[int]:

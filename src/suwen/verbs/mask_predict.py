@@ -9,7 +9,7 @@ from suwen.core.errors import FileUnreadable
 from suwen.core.model import Model
 from suwen.core.prediction import Prediction
 from suwen.core.sample import Sample
-from suwen.data.case_preprocess import open_picture
+from suwen.data.case import DensePreprocess
 from suwen.heads.draw import Drawn, draw
 from suwen.verbs.predict import refused
 
@@ -32,8 +32,9 @@ def answer_each(model: Model, samples: list[Sample], skip_bad: bool) -> Iterator
 
 def mask_of(model: Model, sample: Sample) -> Drawn:
     """The mask of one sample, at the size of its file."""
-    found = open_picture(sample.source)
-    return draw(model, model.preprocess(found), found.pixels.shape[:2])
+    preprocess: DensePreprocess = model.preprocess  # type: ignore[assignment]
+    opened = preprocess.open(sample.source)
+    return draw(model, preprocess.prepare(opened), opened.grid)
 
 
 def said_of(model: Model, drawn: Drawn) -> Prediction:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from PIL import Image
 from scipy import ndimage
@@ -11,6 +9,7 @@ from scipy import ndimage
 from suwen.data.mask_files import IGNORED
 from suwen.data.resample import resampled
 from suwen.explanation.overlay import picture
+from suwen.heads.draw import Drawn
 
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178))
 """One a label, again from the first where there are more: Okabe & Ito, Color Universal Design (2008), which people who
@@ -20,9 +19,26 @@ MOST_SIDE = 768
 """Larger images are shown smaller, so that a page stays small."""
 
 
-def shown_image(pixels: np.ndarray, shape: Sequence[int]) -> Image.Image:
-    """Pixels ``(C, H, W)`` at the size of the file."""
-    return picture(resampled(np.asarray(pixels), shape))
+def shown(pixels: np.ndarray, truth: np.ndarray, drawn: Drawn, labels: int) -> tuple[Image.Image, Image.Image]:
+    """The image alone, and with outlines; of a volume the layer that shows most of the true mask, seen from the feet.
+
+    Args:
+        pixels: uint8 ``(C, *S)``, as the network sees them.
+        truth: codes as the file has them.
+        drawn: the same of the model.
+        labels: how many codes there are.
+    """
+    grid = drawn.grid
+    image = resampled(np.asarray(pixels), grid.body_shape)
+    true, said = grid.along_the_body(truth), grid.along_the_body(drawn.codes)
+    if truth.ndim == 3:
+        wanted = np.where(true == IGNORED, 0, true) > 0
+        layer = int((wanted if wanted.any() else said > 0).sum(axis=(0, 1)).argmax())
+        # rows run from the front to the back, columns from the patient's right to the left, as films are hung
+        image = image[:, ::-1, ::-1, layer].swapaxes(1, 2)
+        true, said = (each[::-1, ::-1, layer].T for each in (true, said))
+    alone = picture(image)
+    return alone, outlined(alone, true, said, labels)
 
 
 def outlined(image: Image.Image, truth: np.ndarray, said: np.ndarray, labels: int) -> Image.Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,12 @@ from suwen.data.readers.manifest import read_rows
 from suwen.data.samples import Samples, files_in
 
 SHOWN = 5
+
+Entries = Callable[[Path], Iterable[tuple[str, Path]]]
+"""A folder → (name without suffixes, file or folder) of each image or mask in it."""
+
+Bare = Callable[[Path | str], Samples]
+"""A path → the inputs there, without masks."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,12 @@ ENDINGS = re.compile(
 
 
 def read_masks(
-    source: Path | str, *, labelled: bool = True, suffixes: frozenset[str] = SUFFIXES, cache: Path | None = None
+    source: Path | str,
+    *,
+    labelled: bool = True,
+    entries: Entries | None = None,
+    bare: Bare | None = None,
+    cache: Path | None = None,
 ) -> MaskSamples:
     """Samples of images with `MaskFiles` as targets.
 
@@ -71,26 +82,27 @@ def read_masks(
     Args:
         source: the path or glob.
         labelled: refuse images without masks.
-        suffixes: names that are taken for images.
+        entries: gives the images or masks of a folder; image files unless given.
+        bare: reads inputs without masks; `read_images` unless given.
         cache: of DICOM headers.
 
     Raises:
         DataError: nothing is there; images without masks, masks without images, or several for one.
     """
-    path = Path(source)
+    path, entries = Path(source), entries or image_entries
     if path.suffix.lower() == ".csv" and path.is_file():
         return _read_manifest(path, labelled)
     if path.is_dir() and (path / MANIFEST).is_file():
         return _read_manifest(path / MANIFEST, labelled)
     if path.is_dir() and (found := _places(path)):
-        return _read_places(path, found, suffixes)
+        return _read_places(path, found, entries)
     if labelled:
         raise DataError(
             f"{source} holds no images with masks",
             why="looked for a manifest.csv with a column 'mask', and for two folders such as images/ and masks/",
             fix="put images into images/ and masks of the same names into masks/, or write a manifest.csv: path,mask",
         )
-    return _bare(read_images(source, labelled=False, cache=cache))
+    return _bare(read_images(source, labelled=False, cache=cache) if bare is None else bare(source))
 
 
 def _bare(samples: Samples) -> MaskSamples:
@@ -132,16 +144,16 @@ def _layouts(folder: Path) -> list[Layout]:
     ]
 
 
-def _read_places(root: Path, places: list[tuple[Path, Layout]], suffixes: frozenset[str]) -> MaskSamples:
+def _read_places(root: Path, places: list[tuple[Path, Layout]], entries: Entries) -> MaskSamples:
     files: list[Path] = []
     targets: list[MaskFiles] = []
     splits: list[Split | None] = []
     for folder, layout in places:
-        images = _by_name(folder / layout.images, suffixes)
-        masks = _paired(images, _by_name(folder / layout.masks, suffixes), folder / layout.masks)
+        images = _by_name(folder / layout.images, entries)
+        masks = _paired(images, _by_name(folder / layout.masks, entries), folder / layout.masks)
         regions: Mapping[str, Path] = {}
         if layout.region is not None:
-            regions = _paired(images, _by_name(folder / layout.region, suffixes), folder / layout.region)
+            regions = _paired(images, _by_name(folder / layout.region, entries), folder / layout.region)
         files += images.values()
         targets += [MaskFiles(whole=masks[name], region=regions.get(name)) for name in images]
         splits += [layout.split] * len(images)
@@ -154,27 +166,28 @@ def _read_places(root: Path, places: list[tuple[Path, Layout]], suffixes: frozen
     )
 
 
-def _by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
+def image_entries(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(name without suffix, file) of the image files in a folder, in order."""
+    for file in sorted(folder.iterdir()):
+        if not file.name.startswith(".") and file.suffix.lower() in SUFFIXES:
+            yield file.stem, file
+
+
+def _by_name(folder: Path, entries: Entries) -> dict[str, Path]:
     """Name without suffixes → file, in order of the names.
 
     Raises:
         DataError: none, or two of one name.
     """
     found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        suffix = next((ending for ending in (".nii.gz", file.suffix.lower()) if file.name.lower().endswith(ending)), "")
-        if file.name.startswith(".") or suffix not in suffixes:
-            continue
-        name = file.name[: len(file.name) - len(suffix)]
+    for name, file in entries(folder):
         if name in found:
             raise DataError(
                 f"{found[name]} and {file.name} have one name", why="which is meant is not known", fix="move one away"
             )
         found[name] = file
     if not found:
-        raise DataError(
-            f"{folder} holds no image", why=f"looked for {' '.join(sorted(suffixes - {''}))}", fix="check it"
-        )
+        raise DataError(f"{folder} holds nothing that can be read", why="images were looked for", fix="check the path")
     return found
 
 

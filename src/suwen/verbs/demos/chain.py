@@ -31,7 +31,8 @@ def chain(*, out: Path, patients: int, seed: int, quiet: bool) -> Path:
     began = time.monotonic()
     console, folder = Console(quiet=quiet, highlight=False), out
     console.print("[bold]1 simulate[/]   a hospital whose patients do not exist")
-    hospital = simulate(patients=patients, seed=seed, size=64, out=folder / "hospital", progress=not quiet)
+    place = folder / "hospital"
+    hospital = simulate(patients=patients, seed=seed, size=64, out=place, wards=["films"], progress=not quiet)
     console.print("[bold]2 fine-tune and evaluate[/]   does the film show a nodule, an opacity, or neither?")
     run = Run(folder / "run")
     model = finetune(

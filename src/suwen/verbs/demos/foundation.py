@@ -88,7 +88,7 @@ def _hospital(out: Path, patients: int, seed: int, quiet: bool) -> Path:
     """The simulated hospital; what an earlier demo added to it gives way, so that it may be replaced."""
     for name in (LABELLED, UNLABELLED):
         (out / "hospital" / "films" / name).unlink(missing_ok=True)
-    return simulate(patients=patients, seed=seed, size=64, out=out / "hospital", progress=not quiet)
+    return simulate(patients=patients, seed=seed, size=64, out=out / "hospital", wards=["films"], progress=not quiet)
 
 
 def _hide_labels(films: Path, seed: int) -> dict[str, int]:
