@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +20,6 @@ from suwen.core.run import Run
 from suwen.verbs.finetune import full_recipe
 
 RECIPE = Path(__file__).resolve().parent / "recipes" / "pneumonia.yaml"
-PRETRAIN = RECIPE.with_name("pneumonia-pretrain.yaml")
 
 AUROC, ACCURACY, SECONDS = 0.985, 0.93, 1800.0
 """What must be reached: the first two as means over seeds, the last by each seed on 2 cores."""
@@ -49,8 +47,7 @@ PUBLISHED = (
 )
 """Name, AUROC, accuracy, source. "(224)" of MedMNIST v2 is 28 px enlarged; DINO has ImageNet weights."""
 
-QUICK = ("training.epochs=1", "evaluation.resamples=20")
-QUICK_BASE = ("training.epochs=1", "encoder.name=timm:test_resnet")
+QUICK = ("training.epochs=1", "evaluation.resamples=20", "encoder.name=timm:test_resnet")
 
 RIVALS = ("ResNet-18 (28)", "Google AutoML Vision", "DINO ViT-B/16, linear probe, true 224 px")
 """Those named beside the verdicts."""
@@ -59,7 +56,6 @@ RIVALS = ("ResNet-18 (28)", "Google AutoML Vision", "DINO ViT-B/16, linear probe
 def quality(
     data: Annotated[Path, typer.Option(help="pneumoniamnist.npz")] = PNEUMONIA,
     recipe: Annotated[Path, typer.Option(help="Settings of the fine-tuning.")] = RECIPE,
-    pretrain: Annotated[Path, typer.Option(help="Settings of the pretraining on the same images.")] = PRETRAIN,
     seeds: Annotated[int, typer.Option(help="Seeds 0, 1, … so many.", min=1)] = 3,
     runs: Annotated[Path, typer.Option(help="Folder of the Runs; finished ones are not trained again.")] = ROOT
     / "runs"
@@ -70,24 +66,16 @@ def quality(
     ] = False,
     results: Annotated[Path, typer.Option(help="Folder of quality.json.")] = RESULTS,
 ) -> None:
-    """Pretrain without labels and fine-tune, with one recipe each and several seeds.
-
-    Both see the training images alone; model and threshold are chosen on validation.
-    """
+    """Fine-tune with one recipe and several seeds; model and threshold are chosen on validation only."""
     find_pneumonia(data)
     watch, changes = Stopwatch(), list(set or [])
     if quick:
         seeds, changes = 1, [*changes, *QUICK]
-    folder = runs / ("quick" if quick else recipe.stem)
-    found = []
-    for seed in range(seeds):
-        base = _base(seed, data, pretrain, QUICK_BASE if quick else (), folder)
-        found.append(_seed(seed, data, recipe, [*changes, f"encoder.name=run:{base.path}"], folder))
+    found = [_seed(seed, data, recipe, changes, runs / ("quick" if quick else recipe.stem)) for seed in range(seeds)]
     result = Result(
         name="quality",
         settings={
             "data": data.name,
-            "pretraining": full_recipe(read_recipe(pretrain)).model_dump(mode="json"),
             "recipe": full_recipe(read_recipe(recipe)).model_dump(mode="json"),
             "set": changes,
         },
@@ -96,24 +84,13 @@ def quality(
         verdicts=_verdicts(found),
         figures={"seeds": found, "published": PUBLISHED},
         notes=[
-            "seconds: of pretraining and fine-tuning, from reading the data to the written report; '–' where one was "
-            "interrupted",
+            "seconds: from reading the data to the written report; '–' where a training was interrupted",
             "the figures of others are theirs, not measured here; "
             + "; ".join(sorted({source for *_, source in PUBLISHED})),
         ],
         quick=quick,
     )
     watch.finish(result, results)
-
-
-def _base(seed: int, data: Path, recipe: Path, changes: Sequence[str], folder: Path) -> Run:
-    """The pretrained Run of one seed: a finished one is read, an unfinished one gone on with."""
-    run, clock = Run(folder / f"base-{seed}"), folder / f"base-{seed}.seconds.json"
-    if not (run.config.is_file() and run.metrics.is_file()):
-        resumed, began = run.checkpoints.is_dir(), time.monotonic()
-        suwen.pretrain(data=data, recipe=recipe, set=list(changes), seed=seed, out=run.path)
-        write_json(clock, {"seconds": None if resumed else round(time.monotonic() - began, 1)})
-    return run
 
 
 def _seed(seed: int, data: Path, recipe: Path, changes: list[str], folder: Path) -> dict[str, Any]:
@@ -126,11 +103,10 @@ def _seed(seed: int, data: Path, recipe: Path, changes: list[str], folder: Path)
         suwen.finetune(data=data, recipe=recipe, set=changes, seed=seed, out=run.path, overwrite=run.config.is_file())
         write_json(clock, {"seconds": None if resumed else round(time.monotonic() - began, 1)})
     metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
-    clocks = (clock, folder / f"base-{seed}.seconds.json")
-    seconds = [json.loads(each.read_text(encoding="utf-8"))["seconds"] for each in clocks if each.is_file()]
+    seconds = json.loads(clock.read_text(encoding="utf-8"))["seconds"] if clock.is_file() else None
     return {
         "seed": seed,
-        "seconds": None if len(seconds) < 2 or None in seconds else round(sum(seconds), 1),
+        "seconds": seconds,
         "training": metrics["training"],
         "threshold": metrics["splits"]["test"]["threshold"],
         "test": metrics["splits"]["test"]["metrics"],

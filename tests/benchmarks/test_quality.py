@@ -45,12 +45,8 @@ def test_a_finished_seed_is_read_and_other_settings_are_refused(
 def test_mean_and_spread_are_those_of_the_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     data = generate_npz(tmp_path / "films.npz", 200, 28)
-    short = tmp_path / "pretrain.yaml"
-    short.write_text(
-        "task: image-contrastive\nencoder: {name: 'timm:test_resnet'}\ntraining: {epochs: 1, steps: null}\n"
-    )
-    changes = ["training.epochs=1", "encoder.options={channels: null, stem: auto}", "evaluation.resamples=20"]
-    quality(data=data, runs=tmp_path / "runs", pretrain=short, seeds=2, set=changes, results=tmp_path)
+    changes = ["training.epochs=1", "encoder.name=timm:test_resnet", "evaluation.resamples=20"]
+    quality(data=data, runs=tmp_path / "runs", seeds=2, set=changes, results=tmp_path)
     written = read_result(tmp_path / "quality.json")
     auroc = [seed["test"]["auroc"]["value"] for seed in written.figures["seeds"]]
     assert written.verdicts[0].value == f"{np.mean(auroc):.3f} ± {np.std(auroc, ddof=1):.3f}"
