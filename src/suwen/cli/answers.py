@@ -57,4 +57,10 @@ def _row(answer: Prediction) -> dict[str, str]:
 
 
 def _text(answer: object) -> str:
+    if isinstance(answer, dict):
+        return ", ".join(f"{label} {size['size']:g} {size['unit']}{_interval(size)}" for label, size in answer.items())
     return "|".join(answer) if isinstance(answer, list) else "" if answer is None else str(answer)
+
+
+def _interval(size: dict[str, float | None]) -> str:
+    return "" if size.get("low") is None else f" ({size['low']:g}–{size['high']:g})"

@@ -21,16 +21,29 @@ def predict(
             help="auto: the fastest that suwen export left; torch, frozen, compiled, onnx, onnx-int8, openvino."
         ),
     ] = "auto",
+    out: Annotated[str | None, typer.Option(help="Folder for masks, each named after its input.")] = None,
+    write: Annotated[
+        list[str] | None,
+        typer.Option(help="Into --out: mask (PNG or NIfTI), contours, dicom-seg, fhir; repeatable. Default: mask."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     csv: Annotated[str | None, typer.Option(help="Write a CSV file.")] = None,
 ) -> None:
     """Answer for files, folders and globs. Exits with 1 if an input could not be read.
 
-    Examples:  suwen predict runs/chest scan.dcm --json   |   suwen predict runs/chest 'new/*.png' --csv answers.csv
+    Examples:
+
+      suwen predict runs/chest scan.dcm --json
+
+      suwen predict runs/chest 'new/*.png' --csv answers.csv
+
+      suwen predict runs/organs ct/ --out masks/ --write mask --write dicom-seg
     """
     from suwen.cli.answers import show, write_csv
 
-    answers = VERBS["predict"](run, *inputs, skip_bad=skip_bad, device=device, engine=engine)
+    answers = VERBS["predict"](
+        run, *inputs, skip_bad=skip_bad, device=device, engine=engine, out=out, write=write or ("mask",)
+    )
     if csv is not None:
         write_csv(answers, csv)
     show(answers, json=json)

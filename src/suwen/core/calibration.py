@@ -14,6 +14,8 @@ class Calibration:
         temperature: logits are divided by it (Guo et al., *On Calibration of Modern Neural Networks*, 2017).
         threshold: probability from which the positive class is called, chosen on validation (binary), or None for 0.5.
         coverage: the share of cases whose true label is in the prediction set, 1 - alpha.
+        sizes: label → f of a drawn mask: its true size is between size / f and size · f in `coverage` of cases; None
+            where validation had too few to say.
         quantile: split-conformal quantile of ``1 - p(true label)`` on validation (Sadinle, Lei & Wasserman 2019, LAC);
             None where no set is given.
     """
@@ -22,6 +24,7 @@ class Calibration:
     threshold: float | None = None
     coverage: float = 0.9
     quantile: float | None = None
+    sizes: dict[str, float | None] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields, JSON-able."""

@@ -16,6 +16,7 @@ class Prediction:
         set: the labels that cannot be ruled out at the model's coverage (conformal), None where not calibrated.
         abstain: the model gives no single answer. `reason` says why.
         input, task, model, seconds: which input, which question, which model (name@fingerprint), how long.
+        files: what was written of it.
         engine: what ran the model; in the line where it is not torch itself.
     """
 
@@ -29,6 +30,7 @@ class Prediction:
     model: str = ""
     seconds: float = 0.0
     engine: str = "torch"
+    files: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The line that ``suwen predict --json`` prints."""
@@ -44,4 +46,6 @@ class Prediction:
         }
         if self.engine != "torch":
             line["engine"] = self.engine
+        if self.files:
+            line["files"] = list(self.files)
         return line | {"reason": self.reason} if self.reason else line

@@ -71,26 +71,27 @@ def read_nifti(path: Path) -> Volume:
         raise FileUnreadable(error.seen, why=error.why, fix=error.fix) from error
 
 
-def write_mask(path: Path, codes: np.ndarray, volume: Volume) -> None:
-    """Codes (I, J, K), in the order of the file, as NIfTI: uint8, at the very place of the volume they were drawn on.
+def write_mask(path: Path, values: np.ndarray, volume: Volume) -> None:
+    """Values (I, J, K), in the order of the file, as NIfTI, at the very place of the volume they were drawn on.
 
     Of a NIfTI file the header is kept (both forms with their codes, units, description); of any other volume the
     affine becomes the sform and the qform.
     """
-    if tuple(codes.shape) != volume.shape:
-        raise DataError(f"codes of the shape {codes.shape} for {volume.name}", why=f"it has the shape {volume.shape}")
+    if tuple(values.shape) != volume.shape:
+        raise DataError(f"values of the shape {values.shape} for {volume.name}", why=f"it has the shape {volume.shape}")
+    values = values.astype(np.uint8) if values.dtype == bool else values
     image: Any
     if isinstance(volume.header, nibabel.Nifti1Header):
         header: Any = volume.header.copy()
         kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
-        header.set_data_dtype(np.uint8)
+        header.set_data_dtype(values.dtype)
         header.set_slope_inter(1, 0)
         header["cal_min"], header["cal_max"] = 0, 0
-        image = kind(codes.astype(np.uint8), None, header)  # type: ignore[no-untyped-call]
+        image = kind(values, None, header)  # type: ignore[no-untyped-call]
         # the affine of both forms is in the header, to the last bit; set from a matrix it would be rounded anew
         image.header["scl_slope"], image.header["scl_inter"] = 1, 0
     else:
-        image = nibabel.Nifti1Image(codes.astype(np.uint8), volume.affine)
+        image = nibabel.Nifti1Image(values, volume.affine)
         image.set_sform(volume.affine, code=1)
         image.set_qform(volume.affine, code=1)
         image.header.set_xyzt_units("mm")

@@ -14,6 +14,7 @@ from suwen.core.dataset import Dataset
 from suwen.core.errors import NameUnknown, RecipeError
 from suwen.core.features import Features
 from suwen.core.prediction import Prediction
+from suwen.data.grid import Grid
 from suwen.data.mask_files import IGNORED
 from suwen.encoders.pyramid import CONVOLUTIONS
 from suwen.heads.finish import finish
@@ -149,7 +150,7 @@ class Segment(nn.Module):
     def decode(self, logits: Tensor, calibration: Calibration) -> list[Prediction]:
         """One Prediction an input: how many pixels have each label."""
         codes = self.codes(self.probabilities(logits, calibration), calibration)
-        return [self.said(row.cpu().numpy()) for row in codes]
+        return [self.said(row.cpu().numpy(), Grid(tuple(row.shape)), calibration) for row in codes]
 
     def codes(self, probabilities: Tensor, calibration: Calibration) -> Tensor:
         """uint8 ``(B, *S)``: the most probable label; of two, the second where it reaches the threshold."""
@@ -161,8 +162,20 @@ class Segment(nn.Module):
         """A drawn mask ``(*S)`` after what the recipe asks for."""
         return finish(codes, self.labels, **self._finish)  # type: ignore[arg-type]
 
-    def said(self, codes: np.ndarray) -> Prediction:
-        """What a mask says in words: label → number of pixels, the background left out."""
+    def said(self, codes: np.ndarray, grid: Grid, calibration: Calibration) -> Prediction:
+        """What a mask says in numbers: label → ``{"size", "unit", "low", "high"}``, the background left out.
+
+        The interval is None where validation was too small for one, or nothing was drawn.
+        """
         counts = np.bincount(codes.reshape(-1), minlength=len(self.labels))
-        found = {label: int(count) for label, count in zip(self.labels[1:], counts[1:], strict=True)}
+        found = {}
+        for label, count in zip(self.labels[1:], counts[1:].tolist(), strict=True):
+            size, factor = count * grid.voxel, (calibration.sizes or {}).get(label)
+            known = factor is not None and count > 0
+            found[label] = {
+                "size": round(size, 3),
+                "unit": grid.unit,
+                "low": round(size / factor, 3) if known and factor else None,
+                "high": round(size * factor, 3) if known and factor else None,
+            }
         return Prediction(answer=found, probabilities={})

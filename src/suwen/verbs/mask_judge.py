@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -66,7 +67,7 @@ class MaskJudge:
         rows = dataset.where("val")
         if not len(rows):
             return
-        logits, targets, pooled, histograms = [], [], [], []
+        logits, targets, pooled, histograms, sizes = [], [], [], [], []
         rng = np.random.default_rng(0)
         for row in rows.tolist():
             found, seen = logits_of(model, dataset.pixels_of(row))
@@ -79,10 +80,13 @@ class MaskJudge:
             pooled.append(seen)
             if len(dataset.labels) == 2:
                 histograms.append(_histograms(flat[:, known], codes[known]))
+            sizes.append((found.cpu(), np.asarray(dataset.codes_of(row))))
         temperature = fit_temperature(np.concatenate(logits).astype(np.float64), np.concatenate(targets))
         model.calibration = Calibration(temperature=temperature, coverage=settings.coverage)
         if histograms:
             model.calibration = replace(model.calibration, threshold=_best_threshold(histograms, temperature))
+        factors = _size_factors(model, sizes, settings.coverage)
+        model.calibration = replace(model.calibration, sizes=factors)
         train = dataset.where("train")
         features = [logits_of(model, dataset.pixels_of(row), views=())[1] for row in _few(train)]
         model.domain = fit_domain(np.stack(features), np.stack(pooled)) if features else None
@@ -235,6 +239,30 @@ class _Counts:
 def _histograms(logits: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(log-odds of the second label, whether it is true) of the pixels of one image."""
     return logits[1] - logits[0], codes == 1
+
+
+def _size_factors(
+    model: Model, images: list[tuple[torch.Tensor, np.ndarray]], coverage: float
+) -> dict[str, float | None]:
+    """Label → how many times larger or smaller than drawn it may truly be: the split-conformal quantile of
+    |log(drawn / true)| over the validation images that have it (Lei et al., JASA 2018;113:1094, section 2.2)."""
+    head: Any = model.head
+    found: dict[str, list[float]] = {label: [] for label in head.labels[1:]}
+    for logits, truth in images:
+        said = head.codes(head.probabilities(logits[None], model.calibration), model.calibration)[0].numpy()
+        said = np.where(truth == IGNORED, 0, head.finished(said))
+        for code, label in enumerate(head.labels[1:], start=1):
+            drawn, true = int((said == code).sum()), int((truth == code).sum())
+            if true:
+                found[label].append(abs(math.log(drawn / true)) if drawn else math.inf)
+    return {label: _quantile(errors, coverage) for label, errors in found.items()}
+
+
+def _quantile(errors: list[float], coverage: float) -> float | None:
+    place = math.ceil((len(errors) + 1) * coverage)
+    if place > len(errors) or not math.isfinite(sorted(errors)[place - 1]):
+        return None
+    return round(math.exp(sorted(errors)[place - 1]), 4)
 
 
 def _best_threshold(images: list[tuple[np.ndarray, np.ndarray]], temperature: float) -> float:

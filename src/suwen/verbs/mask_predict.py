@@ -5,41 +5,43 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from suwen.clinic.masks.finding import Finding
 from suwen.core.errors import FileUnreadable
 from suwen.core.model import Model
 from suwen.core.prediction import Prediction
 from suwen.core.sample import Sample
 from suwen.data.case import DensePreprocess
 from suwen.heads.draw import Drawn, draw
-from suwen.verbs.predict import refused
+from suwen.verbs.predict import Deliver, refused
 
 
-def answer_each(model: Model, samples: list[Sample], skip_bad: bool) -> Iterator[Prediction]:
+def answer_each(
+    model: Model, samples: list[Sample], skip_bad: bool, deliver: Deliver | None = None
+) -> Iterator[Prediction]:
     """One after the other, so that one image is in memory at a time."""
+    preprocess: DensePreprocess = model.preprocess  # type: ignore[assignment]
     for sample in samples:
-        began = time.perf_counter()
+        began, found = time.perf_counter(), None
         try:
-            answer = said_of(model, mask_of(model, sample))
+            opened = preprocess.open(sample.source)
+            drawn = draw(model, preprocess.prepare(opened), opened.grid)
+            answer = said_of(model, drawn)
+            found = Finding(sample, opened, drawn, answer, preprocess.classes)
         except FileUnreadable as error:
             if not skip_bad:
                 raise
             answer = refused(error)
         answer.input, answer.task, answer.model = sample.id, model.task.name, model.name
         answer.engine = "torch" if model.engine is None else model.engine.name
+        if found is not None and deliver is not None and not answer.abstain:
+            answer.files = tuple(map(str, deliver(found)))
         answer.seconds = time.perf_counter() - began
         yield answer
 
 
-def mask_of(model: Model, sample: Sample) -> Drawn:
-    """The mask of one sample, at the size of its file."""
-    preprocess: DensePreprocess = model.preprocess  # type: ignore[assignment]
-    opened = preprocess.open(sample.source)
-    return draw(model, preprocess.prepare(opened), opened.grid)
-
-
 def said_of(model: Model, drawn: Drawn) -> Prediction:
     """What a mask says, and whether its image is one that the model can judge."""
-    answer: Prediction = model.head.said(drawn.codes)  # type: ignore[attr-defined]
+    answer: Prediction = model.head.said(drawn.codes, drawn.grid, model.calibration)  # type: ignore[attr-defined]
     if model.domain is not None:
         limit, distance = float(model.domain.limit[0]), float(model.domain.distance(drawn.pooled[None])[0])
         if distance > limit:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from suwen.core.errors import FileUnreadable
+from suwen.core.errors import FileUnreadable, RecipeError
 from suwen.core.model import Model
 from suwen.core.prediction import Prediction
 from suwen.core.registry import READERS
@@ -23,12 +23,21 @@ from suwen.engines.choose import choose_engine
 
 BATCH = 64
 
-Asker = Callable[[Model, list[Sample], bool], Iterable[Prediction]]
-"""(model, some samples, whether bad ones become answers that abstain) → an answer each, in order."""
+Deliver = Callable[[Any], Sequence[Path]]
+"""What an answer rests on → the files that were written of it."""
+
+Asker = Callable[[Model, list[Sample], bool, Deliver | None], Iterable[Prediction]]
+"""(model, some samples, whether bad ones become answers that abstain, what writes files) → an answer each, in order."""
 
 
 def predict(
-    run: Model | str | Path, *inputs: Any, skip_bad: bool = False, device: str = "cpu", engine: str = "auto"
+    run: Model | str | Path,
+    *inputs: Any,
+    skip_bad: bool = False,
+    device: str = "cpu",
+    engine: str = "auto",
+    out: str | Path | None = None,
+    write: Sequence[str] = ("mask",),
 ) -> list[Prediction]:
     """Answer for each input, in order.
 
@@ -40,16 +49,26 @@ def predict(
         engine: what runs the network: ``"auto"`` is the fastest of those that ``suwen export`` kept in the Run; or
             ``"torch"``, ``"frozen"``, ``"compiled"``, ``"onnx"``, ``"onnx-int8"``, ``"openvino"``. Each Prediction
             says which it was. A Model in memory keeps the one it has unless another is named.
+        out: a folder for masks and what else is written of them, each file named after its input.
+        write: which files: ``"mask"`` (PNG or NIfTI), ``"contours"`` (JSON), ``"dicom-seg"``, ``"fhir"``.
 
     Raises:
+        RecipeError: `out` for a task whose answers are no masks.
         FileUnreadable: an input cannot be decoded and `skip_bad` is off.
         RunError: the export of the engine named is missing, damaged, or of other weights.
     """
-    return list(predict_each(run, *inputs, skip_bad=skip_bad, device=device, engine=engine))
+    options: dict[str, Any] = {"skip_bad": skip_bad, "device": device, "engine": engine, "out": out, "write": write}
+    return list(predict_each(run, *inputs, **options))
 
 
 def predict_each(
-    run: Model | str | Path, *inputs: Any, skip_bad: bool = False, device: str = "cpu", engine: str = "auto"
+    run: Model | str | Path,
+    *inputs: Any,
+    skip_bad: bool = False,
+    device: str = "cpu",
+    engine: str = "auto",
+    out: str | Path | None = None,
+    write: Sequence[str] = ("mask",),
 ) -> Iterator[Prediction]:
     """As `predict`, one after the other, so that a large folder needs little memory."""
     model = run if isinstance(run, Model) else load(run, device=device)
@@ -61,8 +80,25 @@ def predict_each(
         model = replace(model, engine=chosen)
     samples = chain.from_iterable(read)
     ask: Asker = load_object(model.task.asker)
+    deliver = None if out is None else _writing(model, Path(out), tuple(write))
     while some := list(islice(samples, BATCH)):
-        yield from ask(model, some, skip_bad)
+        yield from ask(model, some, skip_bad, deliver)
+
+
+def _writing(model: Model, folder: Path, names: tuple[str, ...]) -> Deliver:
+    """What writes the files of a finding.
+
+    Raises:
+        RecipeError: the task's answers are no masks.
+    """
+    if model.head.config["name"] != "segment":
+        raise RecipeError(
+            f"--out for {model.task.name}", why="its answers are words and numbers", fix="--json, or --csv FILE"
+        )
+    from suwen.clinic.masks.outputs import Writer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return Writer(folder, names)
 
 
 def _samples(model: Model, source: Any) -> Sequence[Sample]:
@@ -72,7 +108,9 @@ def _samples(model: Model, source: Any) -> Sequence[Sample]:
     return read
 
 
-def answer_together(model: Model, samples: list[Sample], skip_bad: bool) -> list[Prediction]:
+def answer_together(
+    model: Model, samples: list[Sample], skip_bad: bool, deliver: Deliver | None = None
+) -> list[Prediction]:
     """Answers for inputs that all become one size: one batch."""
     began = time.perf_counter()
     decoded: list[Any] = []

@@ -1,0 +1,1 @@
+"""What becomes of a drawn mask: files that viewers, planning systems and records read."""
