@@ -40,6 +40,15 @@ BENCHMARKS = {
         "benchmarks.distillation:distillation",
         "PneumoniaMNIST: a small student of a ResNet-18, with its teacher and without",
     ),
+    "drive": (
+        "benchmarks.masks:drive",
+        "retinal vessels, four folds, beside published U-Nets",
+    ),
+    "membranes": (
+        "benchmarks.masks:membranes",
+        "cells in electron microscopy, three seeds, beside Otsu",
+    ),
+    "volumes": ("benchmarks.masks:volumes", "organs and nodules on simulated chest CT, beside Otsu and an atlas"),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""

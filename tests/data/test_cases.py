@@ -69,6 +69,32 @@ def test_an_image_smaller_than_a_patch_is_continued_and_not_labelled_there(cases
     assert (codes == IGNORED).any() and (pixels[0, 0][codes[0] == IGNORED] > 0).all()
 
 
+def test_every_row_and_column_of_an_image_comes_into_the_middle_of_a_patch(cases: CaseSet) -> None:
+    row = int(np.flatnonzero((cases.columns.shapes == (64, 48)).all(axis=1))[0])
+    seen = np.zeros((64, 48), bool)
+    drawn = torch.Generator().manual_seed(0)
+    for _ in range(300):
+        state = drawn.get_state()
+        _, codes = cases.draw(np.array([row]), drawn, reach=2.0)
+        drawn.set_state(state)
+        _, inner = cases.draw(np.array([row]), drawn, reach=1.0)
+        assert (codes[0, 16:48, 16:48] == inner[0]).all()  # the middle is the patch itself
+        place = _where(cases, row, inner[0], state)
+        seen[place] = True
+    assert seen.any(axis=0).all() and seen.any(axis=1).all()
+
+
+def _where(cases: CaseSet, row: int, patch: np.ndarray, state: torch.Tensor) -> tuple[slice, slice]:
+    """Where a patch was cut, by looking for its pixels."""
+    generator = torch.Generator()
+    generator.set_state(state)
+    pixels, _ = cases.draw(np.array([row]), generator)
+    image = cases.pixels_of(row)[0]
+    windows = np.lib.stride_tricks.sliding_window_view(image, pixels.shape[-2:])
+    ((top, left),) = np.argwhere((windows == pixels[0, 0]).all(axis=(2, 3)))
+    return slice(top, top + patch.shape[0]), slice(left, left + patch.shape[1])
+
+
 def test_a_second_reading_is_the_first_and_another_mask_is_another_set(cases: CaseSet, tmp_path: Path) -> None:
     assert built(tmp_path / "data").fingerprint == cases.fingerprint
     blobs(tmp_path / "data", [(40, 50)], seed=9)

@@ -71,7 +71,7 @@ def test_the_report_shows_the_worst_and_the_best(drawn: Path) -> None:
 
 def test_a_loaded_run_draws_what_the_model_drew(drawn: Path, cells: Path) -> None:
     first, again = (suwen.load(drawn).predict(cells / "images" / "03.png")[0] for _ in range(2))
-    assert first.answer == again.answer and first.answer["cell"] > 0
+    assert first.answer == again.answer and first.answer["cell"]["size"] > 0
     assert first.model.startswith("cells@") and first.task == "image-segmentation"
     assert first.to_json()["answer"] == first.answer
 
@@ -81,7 +81,7 @@ def test_a_size_that_was_never_seen_is_drawn_at_its_own(drawn: Path, tmp_path: P
     image = np.asarray(Image.open(cells / "images" / "00.png"))
     large = np.tile(image, (3, 2))
     one, many = suwen.load(drawn).predict(image, large)
-    assert many.answer["cell"] > 4 * one.answer["cell"] > 0
+    assert many.answer["cell"]["size"] > 4 * one.answer["cell"]["size"] > 0
 
 
 def test_evaluate_on_other_images_and_not_on_those_that_were_seen(drawn: Path, cells: Path, tmp_path: Path) -> None:

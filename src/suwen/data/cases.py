@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,19 +121,23 @@ class CaseSet:
     ) -> tuple[np.ndarray, np.ndarray]:
         """A patch of each of these rows: uint8 ``(B, C, *P)`` and codes ``(B, *P)``, P the patch times `reach`.
 
-        One in three (`FOREGROUND`) is centred on a place of a label that the image has, each label as likely as the
-        next; the others lie anywhere. An image smaller than a patch is continued by its edge, and not labelled there.
+        One in three (`FOREGROUND`) is drawn around a place of a label that the image has, each label as likely as the
+        next; the others lie anywhere. The middle of what is drawn, a patch by itself, lies within the image; what
+        reaches beyond it is continued by its edge, and not labelled there.
         """
         import torch
 
-        size = [math.ceil(side * reach) for side in self.preprocess.patch]
-        drawn = torch.rand(len(index), 3 + len(size), generator=generator, dtype=torch.float64).numpy()
-        found = [self._patch(int(row), size, draw) for row, draw in zip(index, drawn, strict=True)]
+        inner = np.array(self.preprocess.patch)
+        outer = np.ceil(inner * reach).astype(np.int64)
+        drawn = torch.rand(len(index), 3 + len(inner), generator=generator, dtype=torch.float64).numpy()
+        found = [self._patch(int(row), inner, outer, draw) for row, draw in zip(index, drawn, strict=True)]
         return np.stack([pixels for pixels, _ in found]), np.stack([codes for _, codes in found])
 
-    def _patch(self, row: int, size: Sequence[int], drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _patch(
+        self, row: int, inner: np.ndarray, outer: np.ndarray, drawn: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         shape = self.columns.shapes[row]
-        room = np.maximum(shape - size, 0)
+        room = np.maximum(shape - inner, 0)
         start = np.minimum((drawn[3:] * (room + 1)).astype(np.int64), room)
         present = np.flatnonzero(self.columns.counts[row, 1:IGNORED]) + 1
         if drawn[0] < FOREGROUND and len(present):
@@ -142,11 +145,14 @@ class CaseSet:
             first, last = self.columns.starts[row, code : code + 2]
             place = self.columns.points[first + min(int(drawn[2] * (last - first)), last - first - 1)]
             # anywhere in the middle half of the patch, so that labels are not always seen at its centre
-            start = np.clip(place - (np.array(size) * (0.25 + drawn[3:] / 2)).astype(np.int64), 0, room)
-        window = tuple(slice(int(low), int(low) + side) for low, side in zip(start, size, strict=True))
+            start = np.clip(place - (inner * (0.25 + drawn[3:] / 2)).astype(np.int64), 0, room)
+        # an image smaller than a patch lies in its middle
+        start = start - np.maximum(inner - shape, 0) // 2 - (outer - inner) // 2
+        low, high = np.maximum(start, 0), np.minimum(start + outer, shape)
+        window = tuple(slice(int(first), int(last)) for first, last in zip(low, high, strict=True))
         pixels, codes = self.pixels_of(row)[(slice(None), *window)], self.codes_of(row)[window]
-        lacking = [(0, side - found) for side, found in zip(size, codes.shape, strict=True)]
-        if any(after for _, after in lacking):
+        lacking = [(int(before), int(after)) for before, after in zip(low - start, start + outer - high, strict=True)]
+        if any(before or after for before, after in lacking):
             pixels = np.pad(pixels, [(0, 0), *lacking], mode="edge")
             codes = np.pad(codes, lacking, constant_values=IGNORED)
         return pixels, codes

@@ -94,7 +94,7 @@ class Sliding:
     def _read(self, corner: Sequence[int]) -> Tensor:
         """One window, continued by its edge where the input is smaller."""
         window = tuple(map(_slice, corner, self.window, self.pixels.shape[1:]))
-        part = torch.from_numpy(np.ascontiguousarray(self.pixels[(slice(None), *window)]))
+        part = torch.from_numpy(np.array(self.pixels[(slice(None), *window)]))
         lacking = [size - found for size, found in zip(self.window, part.shape[1:], strict=True)]
         if not any(lacking):
             return part

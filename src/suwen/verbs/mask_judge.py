@@ -37,6 +37,9 @@ from suwen.verbs.outlines import shown
 PIXELS = 20_000
 """Of each validation image, by which the temperature is fitted."""
 
+ENOUGH = 20
+"""Training and validation images without which no domain is fitted (`suwen.evaluation.domain.fit_domain`)."""
+
 STEPS = 100
 """Thresholds tried, evenly spaced between 0 and 1."""
 
@@ -88,8 +91,9 @@ class MaskJudge:
         factors = _size_factors(model, sizes, settings.coverage)
         model.calibration = replace(model.calibration, sizes=factors)
         train = dataset.where("train")
-        features = [logits_of(model, dataset.pixels_of(row), views=())[1] for row in _few(train)]
-        model.domain = fit_domain(np.stack(features), np.stack(pooled)) if features else None
+        if min(len(train), len(rows)) >= ENOUGH:  # every one is gone through whole, which takes its time
+            features = [logits_of(model, dataset.pixels_of(row), views=())[1] for row in _few(train)]
+            model.domain = fit_domain(np.stack(features), np.stack(pooled))
 
     def explanations(self, model: Model, dataset: CaseSet, recipe: Recipe) -> dict[str, Any]:
         """None are compared while training."""
@@ -232,8 +236,9 @@ class _Counts:
 
     def mean(self) -> float:
         """Over labels of the mean over images."""
-        with np.errstate(all="ignore"):
-            return float(np.nanmean(np.nanmean(np.stack(self.found), axis=0)))
+        found = np.stack(self.found)
+        shown = found[:, np.isfinite(found).any(axis=0)]
+        return float(np.nanmean(shown, axis=0).mean()) if shown.size else math.nan
 
 
 def _histograms(logits: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
