@@ -49,6 +49,10 @@ BENCHMARKS = {
         "cells in electron microscopy, three seeds, beside Otsu",
     ),
     "volumes": ("benchmarks.masks:volumes", "organs and nodules on simulated chest CT, beside Otsu and an atlas"),
+    "volume-memory": (
+        "benchmarks.volume_memory:volume_memory",
+        "a volume of 1024 x 1024 x 600: memory while it is drawn",
+    ),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""

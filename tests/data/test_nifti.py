@@ -131,3 +131,26 @@ def test_every_shared_file_comes_back_exactly_or_is_refused_by_name(shared_data:
         after: Any = nibabel.load(tmp_path / "m.nii.gz")
         assert np.array_equal(after.affine, image.affine) and after.shape == image.shape[:3]
         assert (np.asarray(after.dataobj) == (values > values.mean())).all()
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_large_file_is_read_layer_by_layer_and_is_the_same(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(-1000, 3000, (9, 8, 40, 1)).astype(np.int16)
+    image: Any = nibabel.Nifti1Image(noise, np.diag([2.0, -3.0, 4.0, 1.0]))
+    image.header.set_slope_inter(2.0, -5.0)
+    nibabel.save(image, tmp_path / f"a{ending}")
+    whole = read_nifti(tmp_path / f"a{ending}")
+    monkeypatch.setattr("suwen.data.nifti.LARGE", 0)
+    lazy = read_nifti(tmp_path / f"a{ending}")
+    assert not isinstance(lazy.stored, np.ndarray) and lazy.shape == whole.shape and lazy.digest() == whole.digest()
+    assert (np.asarray(lazy.stored) == np.asarray(whole.stored)).all()
+    assert (lazy.stored[2:5, ::2, 7] == np.asarray(whole.stored)[2:5, ::2, 7]).all()
+    light = lazy.without_voxels()
+    write_mask(tmp_path / "m.nii.gz", np.ones(light.shape, np.uint8), light)
+    assert np.array_equal(nibabel.load(tmp_path / "m.nii.gz").affine, image.affine)
+    content = (tmp_path / f"a{ending}").read_bytes()
+    (tmp_path / f"cut{ending}").write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(FileUnreadable, match="cut"):
+        read_nifti(tmp_path / f"cut{ending}")

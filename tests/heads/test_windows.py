@@ -77,3 +77,11 @@ def test_windows_reach_from_one_end_to_the_other_without_a_gap(side: int, size: 
 def test_the_middle_of_a_window_weighs_most() -> None:
     weight = gaussian([9, 9])
     assert weight.argmax() == 40 and weight.min() > 0 and torch.equal(weight, weight.flip(0, 1))
+
+
+def test_sums_in_half_precision_are_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).normal(0, 8, (1, 40, 30)).astype(np.float32)
+    exact = whole(Sliding(pixelwise, pixels, [16, 16], 0.5))
+    monkeypatch.setattr("suwen.heads.windows.LARGE", 0)
+    half = whole(Sliding(pixelwise, pixels, [16, 16], 0.5))
+    assert half.dtype == torch.float32 and (half - exact).abs().max() < 0.1 and (half - exact).abs().mean() < 0.01

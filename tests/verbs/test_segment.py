@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import suwen
-from suwen.core.errors import DataError, FileUnreadable, LeakError
+from suwen.core.errors import DataError, FileUnreadable, LeakError, NameUnknown
 
 TINY = (
     "inputs.patch=[32, 32]",
@@ -124,3 +124,19 @@ def test_a_base_run_is_gone_on_from(drawn: Path, tmp_path: Path) -> None:
         "image-segmentation", other, encoder=f"run:{drawn}", set=short, out=tmp_path / "next", quiet=True
     )
     assert model.encoder.config["name"] == "suwen:unet" and model.encoder.config["widths"] == [8, 16]
+
+
+def test_a_region_is_explained_by_what_it_rests_on(drawn: Path, cells: Path, tmp_path: Path) -> None:
+    image = cells / "images" / "03.png"
+    found = suwen.explain(drawn, image, out=tmp_path / "why.png")
+    assert (tmp_path / "why.png").is_file() and found.label == "cell" and found.method == "occlusion"
+    mask = np.asarray(Image.open(cells / "masks" / "03.png"))
+    assert found.attribution.shape == found.inputs.shape[1:] and found.inputs.shape[1:] == (32, 32)
+    bright = found.inputs[0] > 130
+    assert bright.sum() > 0 and mask.any()
+    assert found.attribution[bright].mean() > 2 * found.attribution[~bright].mean()  # a cell rests on its own pixels
+    assert found.faithfulness["deletion"] < found.faithfulness["insertion"]
+    with pytest.raises(NameUnknown, match="unknown label 'background'"):
+        suwen.explain(drawn, image, label="background")
+    with pytest.raises(DataError, match="nothing was drawn"):
+        suwen.explain(drawn, np.full((40, 40), 80, np.uint8))

@@ -14,7 +14,8 @@ def demo(
         str,
         typer.Argument(
             help="chain: films with labels, from data to report. "
-            "foundation: pretrain without labels, adapt with 50, explain, export."
+            "foundation: pretrain without labels, adapt with 50, explain, export. "
+            "segment: organs and nodules on chest CT, from DICOM to masks."
         ),
     ] = "chain",
     out: Annotated[str | None, typer.Option(help="Folder for the hospital and the Runs.")] = None,
@@ -26,5 +27,7 @@ def demo(
 
     [bold]suwen demo[/]              the whole chain
     [bold]suwen demo foundation[/]   what pretraining is good for when labels are few
+
+    [bold]suwen demo segment[/]      organs and nodules drawn on CT volumes
     """
     VERBS["demo"](name, out=out, patients=patients, seed=seed, quiet=quiet)

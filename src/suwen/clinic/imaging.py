@@ -28,6 +28,8 @@ IMAGE_SEGMENTATION = Task(
     augment="suwen.learn.mask_augment:MaskAugment",
     judge="suwen.verbs.mask_judge:MaskJudge",
     asker="suwen.verbs.mask_predict:answer_each",
+    asks="suwen.verbs.explain:ask_region",
+    explanation="occlusion",
     baselines=("otsu", "largest-class", "atlas"),
     recipe={
         "training": {
@@ -52,6 +54,7 @@ VOLUME_SEGMENTATION = Task(
     augment="suwen.learn.volume_augment:VolumeAugment",
     judge="suwen.verbs.mask_judge:MaskJudge",
     asker="suwen.verbs.mask_predict:answer_each",
+    asks="suwen.verbs.explain:ask_region",
     baselines=("otsu", "largest-class", "atlas"),
     recipe={
         "head": {"options": {"dims": 3}},

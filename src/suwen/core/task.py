@@ -58,6 +58,7 @@ class Task:
         module: ``"package.module:Class"`` of the TaskModule, called with ``(encoder, head, recipe)``.
         judge: ``"package.module:Class"`` of what judges its answers (`suwen.verbs.judges.Judge`).
         asker: ``"package.module:function"`` that answers for Samples (`suwen.verbs.predict.Asker`).
+        asks: ``"package.module:function"`` that makes of an input what is explained (`suwen.verbs.explain.Ask`).
         augment: ``"package.module:Class"`` of the random transforms its inputs allow, or None.
         unlabelled: ``"package.module:Class"`` of the two views of an unlabelled input from which it can learn too
             (`suwen.learn.objectives.pseudo_labels`), or None.
@@ -76,6 +77,7 @@ class Task:
     module: str = "suwen.learn.supervised:Supervised"
     judge: str = "suwen.verbs.label_judge:LabelJudge"
     asker: str = "suwen.verbs.predict:answer_together"
+    asks: str = "suwen.verbs.explain:ask_label"
     augment: str | None = None
     unlabelled: str | None = None
     baselines: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +26,11 @@ class Opened:
     grid: Grid
     mode: str
     digest: Callable[[], bytes]
+
+    def without_pixels(self) -> Opened:
+        """The same without what takes memory; it cannot be prepared any longer."""
+        light = getattr(self.content, "without_voxels", None)
+        return self if light is None else replace(self, content=light())
 
 
 class DensePreprocess(Protocol):
@@ -55,6 +60,11 @@ class DensePreprocess(Protocol):
         """Sides of what the network sees at a time when it is asked."""
         ...
 
+    @property
+    def overlap(self) -> float:
+        """Of neighbouring windows, as a share of their sides."""
+        ...
+
     def open(self, source: Any) -> Opened:
         """A file, a folder or an array, read."""
         ...
@@ -71,6 +81,6 @@ class DensePreprocess(Protocol):
         """All settings, JSON-able."""
         ...
 
-    def model_dump_json(self) -> str:
-        """The same as text."""
+    def model_dump_json(self, *, exclude: Any = None) -> str:
+        """The same as text, without some of them."""
         ...

@@ -40,6 +40,7 @@ class CasePreprocess(BaseModel):
         patch: height and width of what the network sees at a time, in pixels of the result.
         asked: height and width of what the network sees at a time when it is asked; that of a patch where None.
             Networks without attention can be asked about larger parts than they learned from.
+        overlap: of neighbouring windows when it is asked, as a share of their sides.
         classes: label → its value in mask files, in the order of their codes, the background first.
     """
 
@@ -51,6 +52,7 @@ class CasePreprocess(BaseModel):
     patch: tuple[int, int] = Field()
     classes: dict[str, int] = Field()
     asked: tuple[int, int] | None = None
+    overlap: float = Field(default=0.5, ge=0, le=0.9)
 
     @field_validator("patch")
     @classmethod

@@ -231,7 +231,7 @@ def build_cases(
         raise DataError("no samples", why="there is nothing to decode", fix="check the path")
     columns = Samples.of(samples)
     order = sorted(range(len(columns)), key=lambda row: columns.ids[row])
-    store = CaseCache(preprocess.model_dump_json(), cache)
+    store = CaseCache(preprocess.model_dump_json(exclude={"patch", "asked", "overlap"}), cache)
     failures: dict[int, DataError] = {}
     key = _key(columns, order)
     held = store.open(key) if key is not None else None

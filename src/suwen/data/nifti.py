@@ -33,13 +33,40 @@ NIFTI_ERRORS = (
 """What nibabel raises on damaged files, found by cutting and flipping bytes of both kinds."""
 
 
+LARGE = 256 * 2**20
+"""Bytes of voxels from which a file is read a few layers at a time, again and again, instead of being held."""
+
+
+class Unread:
+    """Voxels of a file that are read where they are indexed: for volumes that are better not held in memory.
+
+    Args:
+        proxy: nibabel's array proxy.
+        shape: three axes; further ones of the file have one entry each.
+    """
+
+    def __init__(self, proxy: Any, shape: tuple[int, ...]) -> None:
+        self.proxy, self.shape, self.ndim = proxy, shape, len(shape)
+        self.dtype, self.size = np.dtype(proxy.dtype), int(np.prod(shape))
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        index = index if isinstance(index, tuple) else (index,)
+        further = (0,) * (len(self.proxy.shape) - 3)
+        whole = (*index, *[slice(None)] * (3 - len(index)), *further)
+        found: np.ndarray = np.asarray(self.proxy._get_unscaled(whole))
+        return found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:, :, :], dtype)
+
+
 def is_nifti(path: Path) -> bool:
     """By its name; gzip has no mark of its own that tells a NIfTI file."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def read_nifti(path: Path) -> Volume:
-    """The volume of a NIfTI file; an uncompressed one is mapped, not read.
+    """The volume of a NIfTI file; of a large one only layers are in memory.
 
     A fourth axis of length 1 is dropped. The place is that of the sform, else of the qform; a file with neither has its
     spacing alone, and is not `Volume.oriented`.
@@ -48,13 +75,11 @@ def read_nifti(path: Path) -> Volume:
         FileUnreadable: the file is absent, cut short or damaged; it has several volumes, or impossible voxels.
     """
     try:
-        image: Any = nibabel.load(path)
+        image: Any = nibabel.load(path, mmap=False, keep_file_open=True)
         header = image.header
-        stored = np.asanyarray(image.dataobj.get_unscaled())
+        stored = _stored(image.dataobj)
     except NIFTI_ERRORS as error:
         raise FileUnreadable(f"{path}: {error}", why="the NIfTI file is cut short or damaged", fix=SKIP) from error
-    if stored.ndim > 3 and stored.shape[3:] == (1,) * (stored.ndim - 3):
-        stored = stored.reshape(stored.shape[:3])
     slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
     try:
         return Volume(
@@ -69,6 +94,17 @@ def read_nifti(path: Path) -> Volume:
         )
     except DataError as error:
         raise FileUnreadable(error.seen, why=error.why, fix=error.fix) from error
+
+
+def _stored(proxy: Any) -> Any:
+    """The voxels, or, of a large file, what reads them when they are asked for."""
+    shape = tuple(proxy.shape)
+    flat = shape[:3] if shape[3:] == (1,) * (len(shape) - 3) else shape
+    if len(flat) == 3 and int(np.prod(flat)) * np.dtype(proxy.dtype).itemsize > LARGE:
+        found = Unread(proxy, flat)
+        found[:, :, -1:]  # a file that was cut short is refused now
+        return found
+    return np.asanyarray(proxy.get_unscaled()).reshape(flat)
 
 
 def write_mask(path: Path, values: np.ndarray, volume: Volume) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 PIXELS_AT_A_TIME = 1 << 24
-"""Of the result, in memory as floats."""
+"""Of what is read and of the result, in memory as floats."""
 
 
 def resampled(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -25,7 +25,8 @@ def resampled(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     offsets = [(factor - 1) / 2 for factor in factors]
     whole = values.dtype.kind in "iu"
     found = np.empty((len(values), *shape), values.dtype)
-    layers = max(1, PIXELS_AT_A_TIME // max(1, int(np.prod(shape[1:]))))
+    across = max(int(np.prod(shape[1:])), int(np.prod(values.shape[2:]) * factors[0]))
+    layers = max(1, PIXELS_AT_A_TIME // max(1, across))
     beyond = 2 + int(np.ceil(4 * deviations[0]))  # the filter is cut off at four deviations
     for channel, start in itertools.product(range(len(values)), range(0, shape[0], layers)):
         stop = min(start + layers, shape[0])

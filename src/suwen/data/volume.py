@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ class Volume:
     """One image of the body.
 
     Attributes:
-        stored: (I, J, K) integers or floats as the file holds them, perhaps mapped from disk.
+        stored: (I, J, K) integers or floats as the file holds them, or what reads them where it is indexed.
         affine: see `suwen.data.grid.Grid`.
         slope, intercept: values are ``stored * slope + intercept`` (Hounsfield units for CT).
         mode: what it is: ``nifti int16``, ``dicom CT`` …
@@ -78,6 +78,10 @@ class Volume:
                     fix="replace them, for example with numpy.nan_to_num, and save the volume again",
                 )
             yield part, values
+
+    def without_voxels(self) -> Volume:
+        """Where it lies and what a mask of it is written with, for who has no need of its values any longer."""
+        return replace(self, stored=np.broadcast_to(np.zeros((), np.dtype(self.stored.dtype)), self.shape))
 
     def digest(self) -> bytes:
         """16 bytes that two volumes share only when their values and their places are equal."""

@@ -50,6 +50,7 @@ class VolumePreprocess(BaseModel):
         low, high: what is black and what is white, in the values of the file.
         patch: sides of what the network sees at a time, in voxels.
         asked: the same when it is asked; as when it learns where None.
+        overlap: of neighbouring windows when it is asked, as a share of their sides.
         classes: label → its value in mask files, in the order of their codes, the background first.
     """
 
@@ -61,6 +62,7 @@ class VolumePreprocess(BaseModel):
     high: float = 1.0
     patch: tuple[int, int, int]
     asked: tuple[int, int, int] | None = None
+    overlap: float = Field(default=0.5, ge=0, le=0.9)
     classes: dict[str, int] = Field()
 
     channels: int = 1
@@ -107,7 +109,7 @@ class VolumePreprocess(BaseModel):
         """The volume as uint8 ``(1, X, Y, Z)``; a few layers at a time are in memory as floats."""
         volume: Volume = opened.content
         low, high = (self.low, self.high) if self.intensity == "window" else robust_range(volume)
-        shades = np.empty(volume.shape, np.uint8)
+        shades = np.empty(volume.shape, np.uint8, order="F")  # as NIfTI has its voxels: layer by layer
         scale = 255.0 / (high - low) if high > low else 0.0
         for part, values in volume.layers():
             shades[:, :, part] = np.rint(np.clip((values - low) * scale, 0, 255))

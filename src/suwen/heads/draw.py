@@ -13,6 +13,7 @@ from torch import Tensor
 
 from suwen.core.mirror import mirrored
 from suwen.core.model import Model, evaluating
+from suwen.data.case import DensePreprocess
 from suwen.data.grid import Grid
 from suwen.heads.unet import enlarged
 from suwen.heads.windows import Network, Sliding, whole
@@ -50,8 +51,8 @@ def network_of(model: Model, views: Sequence[str] | None = None) -> Network:
 
 def sliding_of(model: Model, pixels: np.ndarray, views: Sequence[str] | None = None) -> Sliding:
     """The windows over a preprocessed input, uint8 ``(C, *S)``."""
-    window: Sequence[int] = model.preprocess.window  # type: ignore[attr-defined]
-    return Sliding(network_of(model, views), pixels, window, device=model.device)
+    preprocess: DensePreprocess = model.preprocess  # type: ignore[assignment]
+    return Sliding(network_of(model, views), pixels, preprocess.window, preprocess.overlap, model.device)
 
 
 def draw(

@@ -20,6 +20,9 @@ SIGMA = 1 / 8
 LEAST = 1e-3
 """Weight of a window's corners relative to its centre, so that none divides by zero."""
 
+LARGE = 512 * 2**20
+"""Bytes of logits in memory at a time from which they are summed in half precision: a thousandth of a logit is lost."""
+
 PIXELS_AT_A_TIME = 1 << 18
 """Of all windows of one batch together."""
 
@@ -67,8 +70,11 @@ class Sliding:
                 logits, seen = self.network(inputs.to(self.device))
                 pooled.append(seen.float().sum(0))
                 if sums is None or weights is None:
-                    sums = torch.zeros(logits.shape[1], depth, *shape[1:], device=self.device)
-                    weights = torch.zeros(1, depth, *shape[1:], device=self.device)
+                    size = (depth, *shape[1:])
+                    large = logits.shape[1] * int(np.prod(size)) * 4 > LARGE
+                    kind = torch.float16 if large else torch.float32
+                    sums = torch.zeros(logits.shape[1], *size, device=self.device, dtype=kind)
+                    weights = torch.zeros(1, *size, device=self.device, dtype=kind)
                 for corner, each in zip(corners, logits.float(), strict=True):
                     window = (slice(None), slice(None), *map(_slice, corner, self.window[1:], shape[1:]))
                     inside = tuple(slice(0, part.stop - part.start) for part in window[2:])
@@ -81,7 +87,7 @@ class Sliding:
 
     def _done(self, start: int, stop: int, sums: Tensor, weights: Tensor | None) -> tuple[int, int, Tensor]:
         assert weights is not None
-        return start, stop, sums[:, : stop - start] / weights[:, : stop - start]
+        return start, stop, (sums[:, : stop - start] / weights[:, : stop - start]).float()
 
     def _batches(self, start: int, others: Sequence[Sequence[int]]) -> Iterator[tuple[list[tuple[int, ...]], Tensor]]:
         """Corners along the other axes, and the windows there, a few at a time."""

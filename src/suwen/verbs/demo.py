@@ -9,6 +9,7 @@ from pathlib import Path
 from suwen.core.errors import NameUnknown
 from suwen.verbs.demos.chain import chain
 from suwen.verbs.demos.foundation import foundation
+from suwen.verbs.demos.segment import segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,12 @@ DEMOS: dict[str, Demo] = {
         patients=1500,
         out="demo-foundation",
     ),
+    "segment": Demo(
+        summary="organs and nodules on chest CT, from DICOM series to masks, SEG, contours and FHIR",
+        run=segment,
+        patients=120,
+        out="demo-segment",
+    ),
 }
 
 
@@ -52,7 +59,7 @@ def demo(
     """Show what suwen does, on a hospital whose patients do not exist.
 
     Args:
-        name: a row of `DEMOS`: ``"chain"`` or ``"foundation"``.
+        name: a row of `DEMOS`: ``"chain"``, ``"foundation"`` or ``"segment"``.
         out: folder for the hospital and the Runs; the demo's own unless given.
         patients: how many to simulate.
         seed: of the hospital and of the Runs.
@@ -65,6 +72,6 @@ def demo(
         NameUnknown: there is no such demo.
     """
     if name not in DEMOS:
-        raise NameUnknown("demo", name, DEMOS, fix="suwen demo, or suwen demo foundation")
+        raise NameUnknown("demo", name, DEMOS, fix="suwen demo, suwen demo foundation, or suwen demo segment")
     row = DEMOS[name]
     return row.run(out=Path(out or row.out), patients=patients or row.patients, seed=seed, quiet=quiet)

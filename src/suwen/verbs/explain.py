@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from suwen.core.prediction import Prediction
 from suwen.core.recipe import parse_set
 from suwen.core.registry import EXPLANATIONS, READERS
 from suwen.core.run import load
+from suwen.core.task import load_object
 from suwen.explanation.compare import affordable, compare, elements_of, telling
 from suwen.explanation.faithfulness import measure
 from suwen.explanation.methods import method_of
 from suwen.explanation.neighbours import Examples, make_examples, neighbours
 from suwen.explanation.overlay import draw
+from suwen.explanation.region import region_of
 from suwen.verbs.predict import predict
 
 MOST_EXAMPLES = 2000
@@ -84,16 +86,38 @@ def explain(
     return found
 
 
+Ask = Callable[[Model, Any, str | None], tuple[Model, Prediction, str, np.ndarray]]
+"""(model, input, label or None) → a model with logits ``(B, K)``, the answer, the label explained, and its pixels."""
+
+
+def ask_label(model: Model, source: Any, label: str | None) -> tuple[Model, Prediction, str, np.ndarray]:
+    """The whole input, and the answer given or the label named.
+
+    Raises:
+        NameUnknown: there is no such label.
+    """
+    (answer,) = predict(model, source)
+    label = label or _label_of(answer)
+    if label not in model.head.labels:
+        raise NameUnknown("label", label, model.head.labels)
+    return model, answer, label, model.preprocess(source)
+
+
+def ask_region(model: Model, source: Any, label: str | None) -> tuple[Model, Prediction, str, np.ndarray]:
+    """The window around what was drawn of a label; see `region_of`."""
+    (answer,) = predict(model, source)
+    found = region_of(model, source, label)
+    return found.model, answer, found.label, found.pixels
+
+
 class Asked:
     """One input and the label of it that is to be explained."""
 
     def __init__(self, model: Model, source: Any, label: str | None, examples: Examples | None, seed: int) -> None:
-        self.model, self.examples, self.seed = model, examples, seed
-        (self.answer,) = predict(model, source)
-        self.label = label or _label_of(self.answer)
-        if self.label not in model.head.labels:
-            raise NameUnknown("label", self.label, model.head.labels)
-        self.pixels: np.ndarray = model.preprocess(Path(source) if isinstance(source, str) else source)
+        self.examples, self.seed = examples, seed
+        source = Path(source) if isinstance(source, str) else source
+        asked: Ask = load_object(model.task.asks)
+        self.model, self.answer, self.label, self.pixels = asked(model, source, label)
         self.inputs = torch.from_numpy(self.pixels[None])
         self.number: Tensor = torch.tensor([model.head.labels.index(self.label)])
 

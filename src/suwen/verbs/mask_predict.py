@@ -24,7 +24,8 @@ def answer_each(
         began, found = time.perf_counter(), None
         try:
             opened = preprocess.open(sample.source)
-            drawn = draw(model, preprocess.prepare(opened), opened.grid)
+            pixels, opened = preprocess.prepare(opened), opened.without_pixels()
+            drawn = draw(model, pixels, opened.grid)
             answer = said_of(model, drawn)
             found = Finding(sample, opened, drawn, answer, preprocess.classes)
         except FileUnreadable as error:
