@@ -82,6 +82,17 @@ def _series(folder: Path) -> list[list[Path]]:
     return [found[uid] for uid in sorted(found)]
 
 
+def first_file(path: Path) -> Path | None:
+    """The first file of the series that a path names; None where it is no DICOM series.
+
+    Raises:
+        FileUnreadable: it holds several, or a damaged file.
+    """
+    if path.is_file():
+        return path
+    return _only(path)[0] if path.is_dir() else _one_of(path)[0]
+
+
 def series_count(folder: Path) -> int:
     """How many series of DICOM images lie in a folder itself.
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from suwen.core.errors import DataError
+from suwen.core.errors import DataError, FileUnreadable
 from suwen.data import dicom
 from suwen.data.mask_files import MaskSamples
 from suwen.data.readers.headers import DICOM_SUFFIXES
 from suwen.data.readers.masks import read_masks
 from suwen.data.samples import Samples
-from suwen.data.volumes import SERIES, series_count
+from suwen.data.volumes import SERIES, first_file, series_count
 
 NIFTI = (".nii.gz", ".nii")
 
@@ -91,10 +91,11 @@ def _volumes(path: Path) -> list[Path]:
 
 
 def _header(source: Any) -> dict[str, Any]:
-    """What the DICOM header of a volume's first file says of its subject; nothing for other files."""
+    """What the DICOM header of a volume's first slice says of its subject; nothing for other files."""
     if not isinstance(source, Path) or source.name.lower().endswith(NIFTI):
         return {}
-    if source.is_dir():
-        inner = (file for file in sorted(source.iterdir()) if file.is_file() and not file.name.startswith("."))
-        return next((header for file in inner if (header := dicom.read_header(file))), {})
-    return dicom.read_header(source) if source.is_file() else {}
+    try:
+        file = first_file(source)
+    except FileUnreadable:
+        return {}  # reading the volume says why
+    return {} if file is None else dicom.read_header(file)
