@@ -57,6 +57,8 @@ def _row(answer: Prediction) -> dict[str, str]:
 
 
 def _text(answer: object) -> str:
+    if isinstance(answer, float):
+        return f"{answer:.5g}"
     if isinstance(answer, dict):
         return ", ".join(f"{label} {size['size']:g} {size['unit']}{_interval(size)}" for label, size in answer.items())
     return "|".join(answer) if isinstance(answer, list) else "" if answer is None else str(answer)

@@ -18,6 +18,20 @@ IMAGE_CLASSIFICATION = Task(
     recipe={"head": {"options": {"label_smoothing": 0.05}}, "training": {"steps": 450, "average": 0.99}},
 )
 
+IMAGE_REGRESSION = Task(
+    name="image-regression",
+    summary="how much: a number that an image shows, such as an age, a ratio or a score",
+    reader="numbers",
+    encoder="suwen:resnet18-narrow",
+    head="regress",
+    metric="mae",
+    explanation="occlusion",
+    augment="suwen.learn.augment:ImageAugment",
+    judge="suwen.verbs.number_judge:NumberJudge",
+    baselines=("mean", "ridge-pixels"),
+    recipe={"training": {"steps": 450, "average": 0.99}, "explanation": {"examples": 0}},
+)
+
 IMAGE_SEGMENTATION = Task(
     name="image-segmentation",
     summary="where in an image each structure or finding is: a mask",

@@ -14,6 +14,7 @@ class Prediction:
         answer: a label, several labels, a number, a sentence, a mask …; None only when `abstain`.
         probabilities: label → calibrated probability.
         set: the labels that cannot be ruled out at the model's coverage (conformal), None where not calibrated.
+        interval: of a number, at the model's coverage (conformal); None where not calibrated.
         abstain: the model gives no single answer. `reason` says why.
         input, task, model, seconds: which input, which question, which model (name@fingerprint), how long.
         files: what was written of it.
@@ -23,6 +24,7 @@ class Prediction:
     answer: Any
     probabilities: dict[str, float]
     set: list[str] | None = None
+    interval: tuple[float, float] | None = None
     abstain: bool = False
     reason: str = ""
     input: str = ""
@@ -46,6 +48,8 @@ class Prediction:
         }
         if self.engine != "torch":
             line["engine"] = self.engine
+        if self.interval is not None:
+            line["interval"] = [round(end, 6) for end in self.interval]
         if self.files:
             line["files"] = list(self.files)
         return line | {"reason": self.reason} if self.reason else line

@@ -107,7 +107,7 @@ def check(dataset: Dataset, *, allow_leak: bool = False, labelled: bool = True) 
         *_blank_warnings(dataset, blank),
         *_repeat_warnings(dataset, groups, near),
     ]
-    seen.leaks = [*_shared_with_test(dataset, groups), *shared_subjects(dataset)]
+    seen.leaks = [*shared_pictures(dataset, groups), *shared_subjects(dataset)]
     raise_found(
         seen,
         allow_leak,
@@ -324,7 +324,8 @@ def _clashes(dataset: Dataset, groups: np.ndarray) -> list[int]:
     return [int(firsts[group]) for group in np.unique(members[differs])]
 
 
-def _shared_with_test(dataset: Dataset, groups: np.ndarray) -> list[str]:
+def shared_pictures(dataset: Dataset, groups: np.ndarray) -> list[str]:
+    """What to say of pictures of the test split that another split also has."""
     lines = []
     for split in ("train", "val"):
         shared = _shared(dataset, groups, split, "test")

@@ -20,6 +20,7 @@ from suwen.evaluation.calibration import calibration_error_statistic
 from suwen.evaluation.mask_metrics import MASK_METRICS
 from suwen.evaluation.metric import Metric as Metric
 from suwen.evaluation.metric import Preparation
+from suwen.evaluation.number_outcome import NUMBER_METRICS, NumberOutcome
 from suwen.evaluation.outcome import Bools, Floats, Judged, Outcome, Threshold, decisions
 from suwen.evaluation.ranking import Statistic, auroc_statistic, average_precision_statistic, ratio
 from suwen.evaluation.threshold import choose_threshold as choose_threshold  # the threshold the metrics below look at
@@ -186,8 +187,8 @@ METRICS: dict[str, Metric] = {
 }
 
 
-EVERY_METRIC = METRICS | MASK_METRICS
-"""Of labels, and of masks."""
+EVERY_METRIC = METRICS | MASK_METRICS | NUMBER_METRICS
+"""Of labels, of masks, and of numbers."""
 
 
 def metric_of(name: str) -> Metric:
@@ -200,7 +201,7 @@ def metric_of(name: str) -> Metric:
 def names_for(outcome: Judged) -> tuple[str, ...]:
     """The metrics that make sense here: all of its kind, less those at a threshold if multi-class, which has none."""
     if not isinstance(outcome, Outcome):
-        return tuple(MASK_METRICS)
+        return tuple(NUMBER_METRICS if isinstance(outcome, NumberOutcome) else MASK_METRICS)
     multi_class = not (outcome.binary or outcome.multi_label)
     return tuple(name for name, metric in METRICS.items() if not (metric.at_threshold and multi_class))
 

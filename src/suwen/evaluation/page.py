@@ -11,6 +11,8 @@ from suwen.evaluation.label_sections import LABEL_SECTIONS
 from suwen.evaluation.mask_outcome import MaskOutcome
 from suwen.evaluation.mask_sections import MASK_SECTIONS
 from suwen.evaluation.metrics import EVERY_METRIC, metric_of
+from suwen.evaluation.number_outcome import NumberOutcome
+from suwen.evaluation.number_sections import NUMBER_SECTIONS
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.section import Page, Picture, Section, data_uri, drawn, headline_outcomes
 from suwen.evaluation.tables import (
@@ -35,6 +37,7 @@ from suwen.evaluation.words import Words, metric_title
 SECTIONS: dict[type, tuple[Callable[[ReportContent, Words], Section | None], ...]] = {
     Outcome: LABEL_SECTIONS,
     MaskOutcome: MASK_SECTIONS,
+    NumberOutcome: NUMBER_SECTIONS,
 }
 """Kind of outcome → the sections that only a report about it has."""
 

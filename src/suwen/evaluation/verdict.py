@@ -27,6 +27,9 @@ OVERALL = (
     "iou",
     "hd95",
     "surface_dice",
+    "mae",
+    "rmse",
+    "r2",
 )  # no trade-offs among these
 _RISE = 1.1  # a validation loss a tenth above its best is more than its usual wobble
 

@@ -288,6 +288,9 @@ class ImageAugment:
         return {**batch, "inputs": images, "target": target}
 
     def _mix(self, target: Tensor, partner: Tensor, kept: Tensor) -> Tensor:
+        if target.is_floating_point() and target.ndim == 1:  # numbers are mixed as they are
+            share = kept.to(target.device, target.dtype)
+            return target * share + target[partner.to(target.device)] * (1 - share)
         shares = target if target.ndim == 2 else F.one_hot(target, self.labels)
         shares = shares.float()
         kept = kept.to(shares.device)[:, None]

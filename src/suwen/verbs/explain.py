@@ -97,7 +97,7 @@ def ask_label(model: Model, source: Any, label: str | None) -> tuple[Model, Pred
         NameUnknown: there is no such label.
     """
     (answer,) = predict(model, source)
-    label = label or _label_of(answer)
+    label = label or (model.head.labels[0] if len(model.head.labels) == 1 else _label_of(answer))
     if label not in model.head.labels:
         raise NameUnknown("label", label, model.head.labels)
     return model, answer, label, model.preprocess(source)

@@ -71,6 +71,8 @@ def counts_of(dataset: Dataset) -> dict[str, dict[str, int]]:
         found |= {split: dict(counts(split)) for split in SPLITS}
         return found
     targets = np.asarray(dataset.targets)
+    if targets.dtype.kind == "f":
+        return {split: {dataset.labels[0]: len(dataset.where(split))} for split in SPLITS}
     for split in SPLITS:
         rows = targets[dataset.where(split)]
         counts = rows.sum(0) if rows.ndim == 2 else np.bincount(rows[rows >= 0], minlength=len(dataset.labels))
