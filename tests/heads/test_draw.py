@@ -5,8 +5,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from suwen.heads.draw import on_grid
+from suwen.heads.draw import entropy, network_of, on_grid
 from suwen.heads.unet import enlarged
 
 
@@ -53,3 +54,34 @@ def test_no_more_layers_are_held_than_are_needed(count: int) -> None:
         assert (stop - 0.5) * 10 / count - 0.5 <= held[-1] + 1 + 1e-9 or held[-1] == 8
         assert first < stop
     assert np.array_equal(held, [0, 2, 4, 6, 8])
+
+
+def test_entropy_runs_from_sure_to_all_alike() -> None:
+    sure = torch.tensor([[1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0.0]])
+    found = entropy(sure[..., None])[:, 0]
+    assert torch.allclose(found, torch.tensor([0.0, 1.0, float(np.log(2) / np.log(3))]), atol=1e-6)
+
+
+def test_with_dropout_the_mean_of_the_samples_is_what_is_said_and_all_else_stays_as_it_is() -> None:
+    torch.manual_seed(0)
+    layer = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Dropout2d(0.5), nn.Conv2d(8, 2, 1)
+    ).eval()
+
+    class Fake:
+        views = ()
+
+        def parts(self) -> dict[str, nn.Module]:
+            return {"all": layer}
+
+        def see(self, inputs: torch.Tensor, views: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+            return layer(inputs), inputs.flatten(2).mean(2)
+
+    x = torch.rand(2, 1, 8, 8)
+    with torch.inference_mode():
+        plain, _ = network_of(Fake())(x)  # type: ignore[arg-type]
+        many, _ = network_of(Fake(), samples=400)(x)  # type: ignore[arg-type]
+        again, _ = network_of(Fake())(x)  # type: ignore[arg-type]
+    assert torch.equal(plain, again) and not layer.training and not layer[2].training
+    assert torch.allclose(many.exp().sum(1), torch.ones(2, 8, 8), atol=1e-5)
+    assert entropy(many.softmax(1)).mean() > entropy(plain.softmax(1)).mean() - 0.02

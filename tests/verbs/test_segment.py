@@ -140,3 +140,14 @@ def test_a_region_is_explained_by_what_it_rests_on(drawn: Path, cells: Path, tmp
         suwen.explain(drawn, image, label="background")
     with pytest.raises(DataError, match="nothing was drawn"):
         suwen.explain(drawn, np.full((40, 40), 80, np.uint8))
+
+
+def test_doubt_is_largest_at_the_edges_of_cells(drawn: Path, cells: Path, tmp_path: Path) -> None:
+    from scipy import ndimage
+
+    (answer,) = suwen.predict(drawn, cells / "images" / "03.png", out=tmp_path, write=("mask", "uncertainty"))
+    mask, doubt = (np.asarray(Image.open(file)) for file in answer.files)
+    assert set(np.unique(mask)) == {0, 255} and doubt.shape == mask.shape and doubt.dtype == np.uint8
+    edge = ndimage.binary_dilation(mask > 0) ^ ndimage.binary_erosion(mask > 0)
+    far = ndimage.distance_transform_edt(~edge) > 4
+    assert doubt[edge].mean() > 2 * doubt[far].mean()

@@ -24,7 +24,7 @@ def predict(
     out: Annotated[str | None, typer.Option(help="Folder for masks, each named after its input.")] = None,
     write: Annotated[
         list[str] | None,
-        typer.Option(help="Into --out: mask (PNG or NIfTI), contours, dicom-seg, fhir; repeatable. Default: mask."),
+        typer.Option(help="Into --out: mask, uncertainty, contours, dicom-seg, fhir; repeatable. Default: mask."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     csv: Annotated[str | None, typer.Option(help="Write a CSV file.")] = None,

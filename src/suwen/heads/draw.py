@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from suwen.core.mirror import mirrored
 from suwen.core.model import Model, evaluating
@@ -26,18 +27,27 @@ class Drawn:
     Attributes:
         codes: uint8, as the file has its pixels.
         grid: where they lie.
-        probabilities: float32 (K, …), where they were asked for.
         pooled: float32 (D,).
+        uncertainty: uint8, 0 where the model is sure of one label and 255 where it holds all for equally likely: the
+            entropy of the probabilities over its largest value, log K. None where it was not asked for.
     """
 
     codes: np.ndarray
     grid: Grid
-    probabilities: np.ndarray | None
     pooled: np.ndarray
+    uncertainty: np.ndarray | None = None
 
 
-def network_of(model: Model, views: Sequence[str] | None = None) -> Network:
-    """Encoder and head as one function; logits are averaged over the test-time views, each turned back."""
+SAMPLES = 8
+"""Of a network with dropout, where its uncertainty is asked for."""
+
+
+def network_of(model: Model, views: Sequence[str] | None = None, samples: int = 1) -> Network:
+    """Encoder and head as one function; logits are averaged over the test-time views, each turned back.
+
+    With several samples dropout stays on, and what comes is the logarithm of the mean of their probabilities (Gal &
+    Ghahramani, ICML 2016, section 4): logits like any others.
+    """
     names = model.views if views is None else tuple(views)
 
     def run(inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,13 +56,39 @@ def network_of(model: Model, views: Sequence[str] | None = None) -> Network:
         logits = torch.stack([view.undo(logits) for view, (logits, _) in zip(views, seen, strict=True)])
         return logits.mean(0), seen[0][1]
 
-    return run
+    def sampled(inputs: Tensor) -> tuple[Tensor, Tensor]:
+        with dropping(model):
+            seen = [run(inputs) for _ in range(samples)]
+        mean = torch.stack([logits.softmax(1) for logits, _ in seen]).mean(0)
+        return mean.clamp_min(1e-12).log(), seen[0][1]
+
+    return run if samples == 1 else sampled
 
 
-def sliding_of(model: Model, pixels: np.ndarray, views: Sequence[str] | None = None) -> Sliding:
+def dropouts(model: Model) -> list[nn.Module]:
+    """Its layers of dropout that drop something."""
+    kinds = (nn.Dropout, nn.Dropout2d, nn.Dropout3d)
+    parts = (layer for part in model.parts().values() for layer in part.modules())
+    return [layer for layer in parts if isinstance(layer, kinds) and layer.p > 0]
+
+
+@contextmanager
+def dropping(model: Model) -> Iterator[None]:
+    """Its dropout as in training, all else as it is."""
+    layers = dropouts(model)
+    try:
+        for layer in layers:
+            layer.train()
+        yield
+    finally:
+        for layer in layers:
+            layer.eval()
+
+
+def sliding_of(model: Model, pixels: np.ndarray, views: Sequence[str] | None = None, samples: int = 1) -> Sliding:
     """The windows over a preprocessed input, uint8 ``(C, *S)``."""
     preprocess: DensePreprocess = model.preprocess  # type: ignore[assignment]
-    return Sliding(network_of(model, views), pixels, preprocess.window, preprocess.overlap, model.device)
+    return Sliding(network_of(model, views, samples), pixels, preprocess.window, preprocess.overlap, model.device)
 
 
 def draw(
@@ -61,7 +97,7 @@ def draw(
     grid: Grid,
     *,
     views: Sequence[str] | None = None,
-    probabilities: bool = False,
+    uncertainty: bool = False,
 ) -> Drawn:
     """The mask of one preprocessed input.
 
@@ -70,22 +106,28 @@ def draw(
         pixels: uint8 ``(C, *S)``, as `model.preprocess` gives it.
         grid: of the input's file, on which the mask is wanted.
         views: test-time views; the model's own unless given.
-        probabilities: give them too; they take K × 4 bytes a pixel of the file.
+        uncertainty: give that of each pixel too; with `SAMPLES` samples where the model has dropout.
     """
     head: Any = model.head
     shape = grid.body_shape
-    sliding = sliding_of(model, pixels, views)
+    samples = SAMPLES if uncertainty and dropouts(model) else 1
+    sliding = sliding_of(model, pixels, views, samples)
     codes = np.empty(shape, np.uint8)
-    kept = np.empty((len(head.labels), *shape), np.float32) if probabilities else None
+    doubt = np.empty(shape, np.uint8) if uncertainty else None
     with evaluating(model.parts().values()), torch.inference_mode():
         for start, stop, logits in on_grid(sliding, pixels.shape[1], shape):
             found = head.probabilities(logits[None], model.calibration)
             codes[start:stop] = head.codes(found, model.calibration)[0].cpu().numpy()
-            if kept is not None:
-                kept[:, start:stop] = found[0].float().cpu().numpy()
-    finished = head.finished(codes)
-    turned = None if kept is None else np.stack([grid.as_in_the_file(each) for each in kept])
-    return Drawn(grid.as_in_the_file(finished), grid, turned, sliding.pooled.cpu().numpy())
+            if doubt is not None:
+                doubt[start:stop] = (entropy(found)[0] * 255).round().to(torch.uint8).cpu().numpy()
+    turned = None if doubt is None else grid.as_in_the_file(doubt)
+    return Drawn(grid.as_in_the_file(head.finished(codes)), grid, sliding.pooled.cpu().numpy(), turned)
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """``(B, K, *S)`` → ``(B, *S)``: -Σ p log p over log K, from 0 to 1."""
+    found = -(probabilities * probabilities.clamp_min(1e-12).log()).sum(1)
+    return (found / math.log(max(2, probabilities.shape[1]))).clamp(0, 1)
 
 
 def on_grid(

@@ -50,7 +50,8 @@ def predict(
             ``"torch"``, ``"frozen"``, ``"compiled"``, ``"onnx"``, ``"onnx-int8"``, ``"openvino"``. Each Prediction
             says which it was. A Model in memory keeps the one it has unless another is named.
         out: a folder for masks and what else is written of them, each file named after its input.
-        write: which files: ``"mask"`` (PNG or NIfTI), ``"contours"`` (JSON), ``"dicom-seg"``, ``"fhir"``.
+        write: which files: ``"mask"`` (PNG or NIfTI), ``"uncertainty"``,
+            ``"contours"`` (JSON), ``"dicom-seg"``, ``"fhir"``.
 
     Raises:
         RecipeError: `out` for a task whose answers are no masks.

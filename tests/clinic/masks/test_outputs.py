@@ -63,7 +63,13 @@ def finding(source: Any, *, empty: bool = False) -> Finding:
     answer = head.said(codes, grid, Calibration(sizes={"liver": 1.25, "odd thing": None}))
     answer.input, answer.model, answer.task = "in", "model@1234", "volume-segmentation"
     sample = Sample(id="a/scan.nii.gz", source=source, target=None, subject="S1")
-    return Finding(sample, Opened(content, grid, "x", bytes), Drawn(codes, grid, None, np.zeros(2)), answer, CLASSES)
+    return Finding(
+        sample,
+        Opened(content, grid, "x", bytes),
+        Drawn(codes, grid, np.zeros(2), np.full_like(codes, 9)),
+        answer,
+        CLASSES,
+    )
 
 
 def test_an_image_gets_a_png_of_its_size_with_the_values_of_the_masks_it_learned_from(tmp_path: Path) -> None:

@@ -43,9 +43,24 @@ def _write_mask(path: Path, finding: Finding) -> None:
         Image.fromarray(finding.values).save(temporary, "PNG")
 
 
+def _write_uncertainty(path: Path, finding: Finding) -> None:
+    doubt = finding.drawn.uncertainty
+    assert doubt is not None
+    if doubt.ndim == 3:
+        write_mask(path, doubt, finding.opened.content)
+        return
+    with atomic_path(path) as temporary:
+        Image.fromarray(doubt).save(temporary, "PNG")
+
+
 OUTPUTS: dict[str, Output] = {
     "mask": Output(
         {2: ".png", 3: ".nii.gz"}, _write_mask, "values of the labels, at the input's size and place: PNG or NIfTI"
+    ),
+    "uncertainty": Output(
+        {2: ".uncertainty.png", 3: ".uncertainty.nii.gz"},
+        _write_uncertainty,
+        "how unsure the model is of each pixel, 0 to 255: PNG or NIfTI",
     ),
     "contours": Output(
         {2: ".contours.json", 3: ".contours.json"},
@@ -68,10 +83,14 @@ class Writer:
     Args:
         folder: where to.
         names: rows of `OUTPUTS`.
+
+    Attributes:
+        uncertainty: whether findings must have it.
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder, self.names = folder, names
+        self.uncertainty = "uncertainty" in names
         self._taken: set[str] = set()
 
     def __call__(self, finding: Finding) -> list[Path]:
