@@ -51,8 +51,9 @@ BENCHMARKS = {
     "volumes": ("benchmarks.masks:volumes", "organs and nodules on simulated chest CT, beside Otsu and an atlas"),
     "volume-memory": (
         "benchmarks.volume_memory:volume_memory",
-        "a volume of 1024 x 1024 x 600: memory while it is drawn",
+        "1024 x 1024 x 600 voxels: memory while they are drawn",
     ),
+    "mask-speed": ("benchmarks.mask_speed:mask_speed", "learning to draw, and drawing, against PyTorch with MONAI"),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""

@@ -23,6 +23,7 @@ from suwen.core.task import Task
 from suwen.learn.batches import Batches
 from suwen.learn.device import choose_precision, make_fabric
 from suwen.learn.fit import fit
+from suwen.learn.layout import lay_channels_last
 from suwen.learn.log import ConsoleLog, JsonLog
 from suwen.learn.optimizer import make_optimizer, make_rate
 from suwen.learn.progress import Progress
@@ -111,7 +112,7 @@ class SuwenLoop:
         self.module = task.bind(model.encoder, model.head, recipe)
         self.augment = make_augment(task, recipe, len(dataset.labels))
         if recipe.training.channels_last:
-            self.module.to(memory_format=torch.channels_last)
+            lay_channels_last(self.module)
         self.optimizer = make_optimizer(self.module, self.recipe.training)
         self.null = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (open as long as the loop lives)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -56,38 +55,46 @@ class Sliding:
         """
         shape = self.pixels.shape[1:]
         weight = gaussian(self.window).to(self.device)
-        depth, first = self.window[0], 0
-        sums: Tensor | None = None
-        weights: Tensor | None = None
-        pooled: list[Tensor] = []
         places = [starts(side, size, self.overlap) for side, size in zip(shape, self.window, strict=True)]
+        depth, first = self.window[0], 0
+        sums, pooled = torch.empty(0), list[Tensor]()
+        once = self._once(weight, places[1:])
+        weights = once.clone()
         for start in places[0]:
-            if sums is not None and start > first:
-                yield self._done(first, start, sums, weights)
-                sums, weights = _moved(sums, start - first), _moved(weights, start - first)
+            if start > first:
+                yield first, start, (sums[:, : start - first] / weights[: start - first]).float()
+                _shift(sums, 1, start - first)
+                _shift(weights, 0, start - first)
+                weights += once
             first = start
             for corners, inputs in self._batches(start, places[1:]):
                 logits, seen = self.network(inputs.to(self.device))
                 pooled.append(seen.float().sum(0))
-                if sums is None or weights is None:
-                    size = (depth, *shape[1:])
-                    large = logits.shape[1] * int(np.prod(size)) * 4 > LARGE
-                    kind = torch.float16 if large else torch.float32
-                    sums = torch.zeros(logits.shape[1], *size, device=self.device, dtype=kind)
-                    weights = torch.zeros(1, *size, device=self.device, dtype=kind)
-                for corner, each in zip(corners, logits.float(), strict=True):
-                    window = (slice(None), slice(None), *map(_slice, corner, self.window[1:], shape[1:]))
-                    inside = tuple(slice(0, part.stop - part.start) for part in window[2:])
-                    part = (slice(None), slice(None), *inside)
-                    sums[window] += (each * weight)[part]
-                    weights[window] += weight[None][part]
-        assert sums is not None and weights is not None
+                if not len(sums):
+                    size = (logits.shape[1], depth, *shape[1:])
+                    kind = torch.float16 if int(np.prod(size)) * 4 > LARGE else torch.float32
+                    sums = torch.zeros(size, device=self.device, dtype=kind)
+                weighed = logits.float() * weight
+                for corner, each in zip(corners, weighed, strict=True):
+                    place, part = self._where(corner)
+                    sums[(slice(None), *place)] += each[(slice(None), *part)]
         self.pooled = torch.stack(pooled).sum(0) / sum(1 for _ in itertools.product(*places))
-        yield self._done(first, shape[0], sums, weights)
+        yield first, shape[0], (sums[:, : shape[0] - first] / weights[: shape[0] - first]).float()
 
-    def _done(self, start: int, stop: int, sums: Tensor, weights: Tensor | None) -> tuple[int, int, Tensor]:
-        assert weights is not None
-        return start, stop, (sums[:, : stop - start] / weights[:, : stop - start]).float()
+    def _where(self, corner: Sequence[int]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """Where a window lies among the layers held, and which part of it lies inside the input."""
+        others = self.pixels.shape[2:]
+        place = tuple(map(_slice, corner, self.window[1:], others))
+        part = tuple(slice(0, each.stop - each.start) for each in place)
+        return (slice(None), *place), (slice(None), *part)
+
+    def _once(self, weight: Tensor, others: Sequence[Sequence[int]]) -> Tensor:
+        """``(depth, *S[1:])``: the weights of all windows that begin in one layer, the same for each."""
+        found = torch.zeros(self.window[0], *self.pixels.shape[2:], device=self.device)
+        for corner in itertools.product(*others):
+            place, part = self._where(corner)
+            found[place] += weight[part]
+        return found
 
     def _batches(self, start: int, others: Sequence[Sequence[int]]) -> Iterator[tuple[list[tuple[int, ...]], Tensor]]:
         """Corners along the other axes, and the windows there, a few at a time."""
@@ -95,28 +102,26 @@ class Sliding:
         count = max(1, PIXELS_AT_A_TIME // int(np.prod(self.window)))
         for position in range(0, len(corners), count):
             some = corners[position : position + count]
-            yield some, torch.stack([self._read((start, *corner)) for corner in some])
+            yield some, torch.from_numpy(np.stack([self._read((start, *corner)) for corner in some]))
 
-    def _read(self, corner: Sequence[int]) -> Tensor:
+    def _read(self, corner: Sequence[int]) -> np.ndarray:
         """One window, continued by its edge where the input is smaller."""
         window = tuple(map(_slice, corner, self.window, self.pixels.shape[1:]))
-        part = torch.from_numpy(np.array(self.pixels[(slice(None), *window)]))
-        lacking = [size - found for size, found in zip(self.window, part.shape[1:], strict=True)]
-        if not any(lacking):
-            return part
-        after = [number for lack in reversed(lacking) for number in (0, lack)]
-        return F.pad(part[None].float(), after, mode="replicate")[0].to(part.dtype)
+        part = self.pixels[(slice(None), *window)]
+        lacking = [(0, size - found) for size, found in zip(self.window, part.shape[1:], strict=True)]
+        return np.pad(part, [(0, 0), *lacking], mode="edge") if any(after for _, after in lacking) else part
 
 
 def _slice(start: int, size: int, side: int) -> slice:
     return slice(start, min(start + size, side))
 
 
-def _moved(values: Tensor | None, by: int) -> Tensor:
-    """The layers that are not done yet first, and zeros after them."""
-    assert values is not None
-    kept = values[:, by:]
-    return torch.cat([kept, torch.zeros_like(values[:, : values.shape[1] - kept.shape[1]])], 1)
+def _shift(values: Tensor, axis: int, by: int) -> None:
+    """Move layers towards the first along an axis, in place, and leave zeros behind."""
+    layers = values.movedim(axis, 0)
+    for number in range(len(layers) - by):
+        layers[number] = layers[number + by]
+    layers[max(0, len(layers) - by) :] = 0
 
 
 def starts(side: int, size: int, overlap: float) -> list[int]:
