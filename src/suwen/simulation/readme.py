@@ -22,13 +22,18 @@ Made with: {settings}. The same settings give the same bytes.
 - `films/boxes/`: Pascal VOC XML, the tight box of the mask, corners counted from 1, inclusive; no object on a normal
   film.
 - `films/reports/`: one sentence, English or Chinese by site.
-- `truth/`: what no model may read: the latent health of each subject, and for each film its lesion and the ideal
-  observer's probabilities.
+- `volumes/manifest.csv`: one row a chest CT: path, mask, series, subject, age, sex, site. Everybody with a nodule is
+  scanned, and one in three of the others, in the order of the cohort, as many as were asked for.
+- `volumes/images/` and `volumes/masks/`: NIfTI, in Hounsfield units and as labels, which `volumes/labels.json` names.
+- `volumes/series/`: the same scans as DICOM series, one folder a patient, the files in no order.
+- `truth/`: what no model may read: the latent health of each subject, for each film its lesion and the ideal observer's
+  probabilities, and for each scan the millilitres of every label, and the nodule's density and size.
 - `hospital.json`: the settings and the number of files, by which `suwen simulate` knows that it may replace the folder.
 
 There is no split column: a subject can have several films, and suwen splits by subject. From within this folder:
 
     suwen finetune image-classification films
+    suwen finetune volume-segmentation volumes
 
 ## The films
 
@@ -38,6 +43,13 @@ the subject stood and breathed. Each site has its own blur, dose, display curve,
 side marker, its own share of bedside (AP) films, and its own prevalences. A film shows one finding at most. Who
 carries a nodule shows it on every film. The label, the mask and the report say what is truly there: about one lesion
 in twelve is occult, and no reader could see it.
+
+## The scans
+
+Drawings too, in three dimensions: trunk, fat, muscle, ribs, spine, lungs with vessels, heart, liver, stomach. The heart
+has the cardiothoracic ratio that the subject's films have, and the nodule lies where they show it; how far in front it
+lies no film says, and is drawn. Each site has its own voxels, noise, blur and direction of the file's axes. The masks
+are exact: a voxel has the label in which its centre lies.
 
 ## The best possible figure
 
