@@ -61,7 +61,7 @@ def _shown(content: ReportContent, words: Words) -> Section | None:
                 words[titles[each.kind]].format(figure=number(each.figure, words)))
         for each in content.pictures
     ]  # fmt: skip
-    return Section("pictures", words["shown"], [words["shown_text"]], shown=shown)
+    return Section("pictures", words["shown"], [words["shown_text"]], shown=shown, wide=True)
 
 
 def sizes_figure(outcome: MaskOutcome, words: Words = ENGLISH) -> str:
@@ -78,6 +78,7 @@ def sizes_figure(outcome: MaskOutcome, words: Words = ENGLISH) -> str:
         axes.set(
             xlabel=words["true_size"].format(unit=outcome.unit), ylabel=words["said_size"].format(unit=outcome.unit)
         )
+        axes.locator_params(nbins=5)
         axes.grid(True)
         axes.legend(loc="upper left")
 

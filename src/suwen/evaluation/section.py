@@ -47,6 +47,8 @@ class Section:
     right: Sequence[Picture] = ()
     wrong: Sequence[Picture] = ()
     shown: Sequence[Picture] = ()
+    wide: bool = False
+    """Whether the pictures shown are large, so that thin lines can be seen."""
     code: str = ""
     code_title: str = ""
     folded: bool = False
