@@ -16,6 +16,7 @@ from suwen.core.mirror import mirrored
 from suwen.core.model import Model, evaluating
 from suwen.data.case import DensePreprocess
 from suwen.data.grid import Grid
+from suwen.data.progress import track
 from suwen.heads.unet import enlarged
 from suwen.heads.windows import Network, Sliding, whole
 
@@ -98,6 +99,7 @@ def draw(
     *,
     views: Sequence[str] | None = None,
     uncertainty: bool = False,
+    progress: bool = False,
 ) -> Drawn:
     """The mask of one preprocessed input.
 
@@ -106,6 +108,7 @@ def draw(
         pixels: uint8 ``(C, *S)``, as `model.preprocess` gives it.
         grid: of the input's file, on which the mask is wanted.
         views: test-time views; the model's own unless given.
+        progress: show a bar if it takes over two seconds.
         uncertainty: give that of each pixel too; with `SAMPLES` samples where the model has dropout.
     """
     head: Any = model.head
@@ -115,7 +118,8 @@ def draw(
     codes = np.empty(shape, np.uint8)
     doubt = np.empty(shape, np.uint8) if uncertainty else None
     with evaluating(model.parts().values()), torch.inference_mode():
-        for start, stop, logits in on_grid(sliding, pixels.shape[1], shape):
+        parts = track(sliding, "Drawing", sliding.layers, enabled=progress)
+        for start, stop, logits in on_grid(parts, pixels.shape[1], shape):
             found = head.probabilities(logits[None], model.calibration)
             codes[start:stop] = head.codes(found, model.calibration)[0].cpu().numpy()
             if doubt is not None:
@@ -191,6 +195,6 @@ def logits_of(model: Model, pixels: np.ndarray, *, views: Sequence[str] | None =
 
 
 def each_of(model: Model, dataset: Any, rows: np.ndarray, **options: Any) -> Iterator[tuple[int, Drawn]]:
-    """Row by row the mask as its file has it."""
-    for row in rows.tolist():
+    """Row by row the mask as its file has it, with a bar if it takes over two seconds."""
+    for row in track(rows.tolist(), "Drawing", len(rows)):
         yield row, draw(model, dataset.pixels_of(row), dataset.grid(row), **options)

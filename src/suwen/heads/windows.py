@@ -48,6 +48,11 @@ class Sliding:
     device: torch.device | str = "cpu"
     pooled: Tensor = field(init=False)
 
+    @property
+    def layers(self) -> int:
+        """How many parts come one after the other."""
+        return len(starts(self.pixels.shape[1], self.window[0], self.overlap))
+
     def __iter__(self) -> Iterator[tuple[int, int, Tensor]]:
         """``(start, stop, logits)`` along the first axis, ``(K, stop - start, *S[1:])`` float32, in order.
 

@@ -25,7 +25,7 @@ def answer_each(
         try:
             opened = preprocess.open(sample.source)
             pixels, opened = preprocess.prepare(opened), opened.without_pixels()
-            drawn = draw(model, pixels, opened.grid, uncertainty=getattr(deliver, "uncertainty", False))
+            drawn = draw(model, pixels, opened.grid, uncertainty=getattr(deliver, "uncertainty", False), progress=True)
             answer = said_of(model, drawn)
             found = Finding(sample, opened, drawn, answer, preprocess.classes)
         except FileUnreadable as error:
