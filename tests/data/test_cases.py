@@ -171,3 +171,27 @@ def test_an_image_both_in_train_and_in_test_is_a_leak(tmp_path: Path, monkeypatc
     with pytest.raises(LeakError, match="test images are also in train"):
         check_cases(built(tmp_path / "data"))
     assert check_cases(built(tmp_path / "data"), allow_leak=True).leaks
+
+
+def test_masks_of_one_label_each_become_one_and_may_not_overlap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    lines = ["path,mask:nucleus,mask:wall"]
+    for number in range(6):
+        parts = np.zeros((2, 40, 40), np.uint8)
+        parts[0, 5:15, 5:15], parts[1, 20:30, number : number + 9] = 255, 1
+        Image.fromarray(rng.integers(0, 255, (40, 40)).astype(np.uint8)).save(tmp_path / f"{number}.png")
+        for part, name in zip(parts, ("n", "w"), strict=True):
+            Image.fromarray(part).save(tmp_path / f"{number}{name}.png")
+        wall = "" if number == 2 else f"{number}w.png"
+        lines.append(f"{number}.png,{number}n.png,{wall}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    cases = built(tmp_path)
+    assert cases.labels == ("background", "nucleus", "wall")
+    assert [int((cases.codes_of(0) == code).sum()) for code in (1, 2)] == [100, 90]
+    assert not (cases.codes_of(2) == 2).any()
+    Image.fromarray(np.full((40, 40), 255, np.uint8)).save(tmp_path / "4w.png")
+    with pytest.raises(DataError, match=r"4w\.png: wall overlaps nucleus in 100 pixels"):
+        built(tmp_path)

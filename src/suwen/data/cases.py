@@ -178,15 +178,40 @@ def read_codes(target: MaskFiles, classes: dict[str, int], grid: Grid, name: str
         DataError: a mask of another size than its image, or a value without a label; the file is named.
     """
     if target.whole is None:
-        raise DataError(f"{name} has no mask", why="there is nothing to compare with", fix="name one")
-    values = mask_values(target.whole, grid)
-    _same_size(values, grid.shape, named(target.whole), name)
-    codes = codes_of(values, classes, named(target.whole))
+        codes = _together(target, classes, grid, name)
+    else:
+        values = mask_values(target.whole, grid)
+        _same_size(values, grid.shape, named(target.whole), name)
+        codes = codes_of(values, classes, named(target.whole))
     if target.region is not None:
         region = mask_values(target.region, grid)
         _same_size(region, grid.shape, named(target.region), name)
         codes = np.where(region > 0, codes, np.uint8(IGNORED))
     return codes
+
+
+def _together(target: MaskFiles, classes: dict[str, int], grid: Grid, name: str) -> np.ndarray:
+    """One mask of several, each of one label.
+
+    Raises:
+        DataError: there is none, or two of them overlap.
+    """
+    if not target.each:
+        raise DataError(f"{name} has no mask", why="there is nothing to compare with", fix="name one")
+    found, labels = np.zeros(grid.shape, np.uint8), list(classes)
+    for label, file in target.each.items():
+        values = mask_values(file, grid)
+        _same_size(values, grid.shape, str(file), name)
+        there = values > 0
+        if (taken := found[there]).any():
+            other = labels[int(taken[taken > 0][0])]
+            raise DataError(
+                f"{file}: {label} overlaps {other} in {int((taken > 0).sum())} pixels",
+                why="a pixel has one label here, and which of both it should be is not known",
+                fix="take the overlap out of one of them, or learn the two labels by two models",
+            )
+        found[there] = labels.index(label)
+    return found
 
 
 def _same_size(values: np.ndarray, shape: Sequence[int], file: str, name: str) -> None:

@@ -30,7 +30,7 @@ class MaskFiles:
 
     Attributes:
         whole: one file with a value for each label.
-        each: label → a file that is not 0 where the label is; such masks may overlap.
+        each: label → a file that is not 0 where the label is; such masks may not overlap.
         region: a file that is not 0 where the image was labelled (a field of view); None where it was throughout.
     """
 

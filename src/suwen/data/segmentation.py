@@ -109,6 +109,9 @@ def _classes(samples: Sequence[Sample], settings: dict[str, Any]) -> dict[str, i
     """Label → value: of the settings, else of the description beside the masks, else of what the masks hold."""
     if settings.get("classes"):
         return dict(settings["classes"])
+    each = dict.fromkeys(label for sample in samples if sample.target is not None for label in sample.target.each)
+    if each:
+        return {label: code for code, label in enumerate([BACKGROUND, *each])}
     described = getattr(samples, "classes", None) or _said_by(samples)
     if described is not None:
         return dict(described)

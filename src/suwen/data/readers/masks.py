@@ -74,7 +74,7 @@ def read_masks(
     - a folder with ``images/`` and ``masks/`` (or another pair of `LAYOUTS`), or with split folders of such: each mask
       has the name of its image, perhaps with ``_mask``, ``_seg`` … after it
     - ``*.csv``, or a folder with a ``manifest.csv``: columns ``path`` and ``mask``, or ``mask:LABEL`` for each label
-      where labels may overlap; ``region``, ``subject``, ``split``, and any further ones
+      where each has a mask of its own; ``region``, ``subject``, ``split``, and any further ones
     - anything else that `read_images` reads: images without masks
 
     What values mean is read from ``labels.json`` (``{"vessel": 255}``) or ``dataset.json`` (as nnU-Net writes it).
