@@ -11,7 +11,7 @@ from suwen.core.registry import VERBS
 
 def finetune(
     task: Annotated[str | None, typer.Argument(help="A name that `suwen tasks` lists.")] = None,
-    data: Annotated[str | None, typer.Argument(help="Class folders, manifest CSV, or MedMNIST .npz.")] = None,
+    data: Annotated[str | None, typer.Argument(help="Class folders, images/ and masks/, manifest CSV, or .npz.")] = None,
     encoder: Annotated[str | None, typer.Option(help="FAMILY:NAME, such as timm:resnet50 or run:runs/base.")] = None,
     weights: Annotated[
         str | None, typer.Option(help="Pretrained: .safetensors file, folder, or 'hub'. Default: random.")
@@ -74,6 +74,8 @@ def finetune(
       suwen finetune image-classification chest/ --encoder timm:resnet50 --weights hub --epochs 20
 
       suwen finetune image-classification chest/ --encoder timm:resnet50 --devices 4 --batch-size 256
+
+      suwen finetune volume-segmentation ct/ --out runs/organs
 
       suwen finetune --recipe runs/chest/recipe.yaml --set seed=1 --out runs/chest-1
 

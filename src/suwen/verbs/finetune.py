@@ -76,7 +76,7 @@ def finetune(
 
     Args:
         task: a name that ``suwen tasks`` lists.
-        data: a folder of class folders, a manifest CSV, or a MedMNIST-format ``.npz``.
+        data: a folder of class folders, or of ``images`` and ``masks``, a manifest CSV, or a MedMNIST-format ``.npz``.
         encoder: ``FAMILY:NAME``, ``"timm:resnet50"``, ``"run:runs/pretrained"``.
         weights: pretrained weights: a ``.safetensors`` file, a folder, ``"hub"``; random ones unless given.
         epochs, batch_size, learning_rate, adapt, precision: see `suwen.core.recipe.TrainingSettings`. A batch is
