@@ -86,10 +86,17 @@ def dropping(model: Model) -> Iterator[None]:
             layer.eval()
 
 
-def sliding_of(model: Model, pixels: np.ndarray, views: Sequence[str] | None = None, samples: int = 1) -> Sliding:
+def sliding_of(
+    model: Model,
+    pixels: np.ndarray,
+    views: Sequence[str] | None = None,
+    samples: int = 1,
+    overlap: float | None = None,
+) -> Sliding:
     """The windows over a preprocessed input, uint8 ``(C, *S)``."""
     preprocess: DensePreprocess = model.preprocess  # type: ignore[assignment]
-    return Sliding(network_of(model, views, samples), pixels, preprocess.window, preprocess.overlap, model.device)
+    share = preprocess.overlap if overlap is None else overlap
+    return Sliding(network_of(model, views, samples), pixels, preprocess.window, share, model.device)
 
 
 def draw(
@@ -98,6 +105,7 @@ def draw(
     grid: Grid,
     *,
     views: Sequence[str] | None = None,
+    overlap: float | None = None,
     uncertainty: bool = False,
     progress: bool = False,
 ) -> Drawn:
@@ -108,13 +116,14 @@ def draw(
         pixels: uint8 ``(C, *S)``, as `model.preprocess` gives it.
         grid: of the input's file, on which the mask is wanted.
         views: test-time views; the model's own unless given.
+        overlap: of windows; that of the preprocessing unless given.
         progress: show a bar if it takes over two seconds.
         uncertainty: give that of each pixel too; with `SAMPLES` samples where the model has dropout.
     """
     head: Any = model.head
     shape = grid.body_shape
     samples = SAMPLES if uncertainty and dropouts(model) else 1
-    sliding = sliding_of(model, pixels, views, samples)
+    sliding = sliding_of(model, pixels, views, samples, overlap)
     codes = np.empty(shape, np.uint8)
     doubt = np.empty(shape, np.uint8) if uncertainty else None
     with evaluating(model.parts().values()), torch.inference_mode():
