@@ -12,7 +12,7 @@ from suwen.core.registry import VERBS
 def finetune(
     task: Annotated[str | None, typer.Argument(help="A name that `suwen tasks` lists.")] = None,
     data: Annotated[
-        str | None, typer.Argument(help="Class folders, images/ and masks/, manifest CSV, or .npz.")
+        str | None, typer.Argument(help="Class folders, images/ + masks/, manifest CSV, .npz.")
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="FAMILY:NAME, such as timm:resnet50 or run:runs/base.")] = None,
     weights: Annotated[

@@ -54,7 +54,7 @@ class MaskJudge:
         self.task = task
 
     def watching(self, dataset: CaseSet) -> dict[str, Any]:
-        """Dice on validation, each image drawn with little overlap and without test-time views; nothing where there is no validation."""
+        """Dice on validation, images drawn with little overlap and without test-time views; nothing without images."""
         rows = dataset.where("val")
         if not len(rows):
             return {}
