@@ -11,9 +11,7 @@ from suwen.core.registry import VERBS
 
 def finetune(
     task: Annotated[str | None, typer.Argument(help="A name that `suwen tasks` lists.")] = None,
-    data: Annotated[
-        str | None, typer.Argument(help="Class folders, images/ + masks/, manifest CSV, .npz.")
-    ] = None,
+    data: Annotated[str | None, typer.Argument(help="Class folders, images/ + masks/, manifest CSV, .npz.")] = None,
     encoder: Annotated[str | None, typer.Option(help="FAMILY:NAME, such as timm:resnet50 or run:runs/base.")] = None,
     weights: Annotated[
         str | None, typer.Option(help="Pretrained: .safetensors file, folder, or 'hub'. Default: random.")
