@@ -32,6 +32,11 @@ ORDER = (
     "explanation",
     "inference",
     "distillation",
+    "drive",
+    "membranes",
+    "volumes",
+    "mask-speed",
+    "volume-memory",
 )
 
 

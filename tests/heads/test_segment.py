@@ -9,6 +9,7 @@ import torch
 from suwen.core.calibration import Calibration
 from suwen.core.errors import NameUnknown, RecipeError
 from suwen.core.features import Features
+from suwen.data.grid import Grid
 from suwen.heads.finish import finish
 from suwen.heads.mask_losses import LOSSES, boundary, cross_entropy, dice, focal_tversky, signed_distances
 from suwen.heads.segment import Segment
@@ -111,9 +112,20 @@ def test_a_threshold_moves_the_line_between_two_labels() -> None:
     assert made.codes(p, Calibration(threshold=0.2)).tolist() == [[[1, 1]]]
 
 
-def test_an_answer_counts_pixels_by_label() -> None:
-    said = head().said(np.array([[0, 1], [1, 2]], np.uint8))
-    assert said.answer == {"organ": 2, "lesion": 1}
+def test_an_answer_measures_each_label_in_the_units_of_its_grid() -> None:
+    codes = np.array([[0, 1], [1, 2]], np.uint8)
+    said = head().said(codes, Grid((2, 2)), Calibration())
+    assert said.answer == {
+        "organ": {"size": 2.0, "unit": "px", "low": None, "high": None},
+        "lesion": {"size": 1.0, "unit": "px", "low": None, "high": None},
+    }
+
+
+def test_a_size_has_the_interval_that_validation_gave_its_label() -> None:
+    codes = np.array([[0, 1], [1, 2]], np.uint8)
+    said = head().said(codes, Grid((2, 2)), Calibration(sizes={"organ": 1.25}))
+    assert said.answer["organ"] == {"size": 2.0, "unit": "px", "low": 1.6, "high": 2.5}
+    assert said.answer["lesion"]["low"] is None
 
 
 def test_only_the_largest_part_stays_holes_are_filled_and_crumbs_go() -> None:

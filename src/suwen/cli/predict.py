@@ -42,7 +42,7 @@ def predict(
     from suwen.cli.answers import show, write_csv
 
     answers = VERBS["predict"](
-        run, *inputs, skip_bad=skip_bad, device=device, engine=engine, out=out, write=write or ("mask",)
+        run, *inputs, skip_bad=skip_bad, device=device, engine=engine, out=out, write=write or ()
     )
     if csv is not None:
         write_csv(answers, csv)

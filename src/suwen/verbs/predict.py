@@ -37,7 +37,7 @@ def predict(
     device: str = "cpu",
     engine: str = "auto",
     out: str | Path | None = None,
-    write: Sequence[str] = ("mask",),
+    write: Sequence[str] = (),
 ) -> list[Prediction]:
     """Answer for each input, in order.
 
@@ -50,7 +50,7 @@ def predict(
             ``"torch"``, ``"frozen"``, ``"compiled"``, ``"onnx"``, ``"onnx-int8"``, ``"openvino"``. Each Prediction
             says which it was. A Model in memory keeps the one it has unless another is named.
         out: a folder for masks and what else is written of them, each file named after its input.
-        write: which files: ``"mask"`` (PNG or NIfTI), ``"uncertainty"``,
+        write: which files: ``"mask"`` (PNG or NIfTI; the default), ``"uncertainty"``,
             ``"contours"`` (JSON), ``"dicom-seg"``, ``"fhir"``.
 
     Raises:
@@ -69,7 +69,7 @@ def predict_each(
     device: str = "cpu",
     engine: str = "auto",
     out: str | Path | None = None,
-    write: Sequence[str] = ("mask",),
+    write: Sequence[str] = (),
 ) -> Iterator[Prediction]:
     """As `predict`, one after the other, so that a large folder needs little memory."""
     model = run if isinstance(run, Model) else load(run, device=device)
@@ -81,7 +81,7 @@ def predict_each(
         model = replace(model, engine=chosen)
     samples = chain.from_iterable(read)
     ask: Asker = load_object(model.task.asker)
-    deliver = None if out is None else _writing(model, Path(out), tuple(write))
+    deliver = None if out is None else _writing(model, Path(out), tuple(write) or ("mask",))
     while some := list(islice(samples, BATCH)):
         yield from ask(model, some, skip_bad, deliver)
 
