@@ -117,3 +117,9 @@ def test_bad_requests_are_refused(make_outcome: Any) -> None:
         baseline_outcomes("majority", train, {"test": images}, {"test": outcome})
     with pytest.raises(DataError, match="float64"):
         LabelledImages(images.astype(np.float64), outcome.target)  # type: ignore[arg-type]
+
+
+def test_small_grey_of_volumes_equals_block_means() -> None:
+    volumes = np.random.default_rng(1).integers(0, 256, (3, 1, 12, 18, 6), dtype=np.uint8)
+    blocks = volumes[:, 0].reshape(3, 6, 2, 6, 3, 6, 1).mean(axis=(2, 4, 6))
+    assert small_grey(volumes) == pytest.approx(blocks.reshape(3, -1))

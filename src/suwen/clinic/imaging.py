@@ -84,6 +84,38 @@ VOLUME_SEGMENTATION = Task(
     },
 )
 
+_OF_WHOLE_VOLUMES = {
+    "encoder": {"options": {"widths": [8, 16, 32, 64, 128]}},
+    "training": {"steps": 400, "batch_size": 4, "average": 0.99},
+    "explanation": {"examples": 0},
+}
+"""Five levels: at the coarsest a voxel sees most of a box of 64 a side."""
+
+VOLUME_CLASSIFICATION = Task(
+    name="volume-classification",
+    summary="which finding, or which findings, a CT or MR volume shows",
+    reader="volumes",
+    encoder="suwen:unet",
+    head="classify",
+    metric="auroc",
+    augment="suwen.learn.whole_augment:WholeAugment",
+    baselines=("majority", "logistic-pixels"),
+    recipe=_OF_WHOLE_VOLUMES,
+)
+
+VOLUME_REGRESSION = Task(
+    name="volume-regression",
+    summary="how much: a number that a CT or MR volume shows, such as an age, an organ's size or a score",
+    reader="volume-numbers",
+    encoder="suwen:unet",
+    head="regress",
+    metric="mae",
+    augment="suwen.learn.whole_augment:WholeAugment",
+    judge="suwen.verbs.number_judge:NumberJudge",
+    baselines=("mean", "ridge-pixels"),
+    recipe=_OF_WHOLE_VOLUMES,
+)
+
 _VIEWS = {
     "crop": {"away": 0.6},
     "affine": {"rotate": 10, "shift": 0.0, "scale": 0.0, "stretch": 0.1, "shear": 5},

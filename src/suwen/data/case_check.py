@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from suwen.core.sample import SPLITS
+from suwen.data.case import DensePreprocess
 from suwen.data.cases import CaseSet
 from suwen.data.check import DataCheck, Table, raise_found, shared_subjects
 from suwen.data.mask_files import IGNORED
@@ -25,7 +26,7 @@ def check_cases(cases: CaseSet, *, allow_leak: bool = False, labelled: bool = Tr
         DataError: see above.
     """
     seen = DataCheck()
-    seen.tables = [_labels(cases), _images(cases), _plan(cases)]
+    seen.tables = [_labels(cases), _images(cases), plan_table(cases.preprocess, cases.columns.shapes)]
     if cases.skipped:
         rows: list[list[str | int]] = [[id, reason] for id, reason in cases.skipped]
         seen.tables.append(Table(f"Skipped: {len(rows)} that cannot be decoded", ["input", "reason"], rows))
@@ -72,9 +73,9 @@ def _images(cases: CaseSet) -> Table:
     return Table("Images", ["stored as", "count", "smallest", "median width x height", "largest"], rows)
 
 
-def _plan(cases: CaseSet) -> Table:
-    """What was chosen, and why; each can be set."""
-    rows: list[list[str | int]] = [list(row) for row in cases.preprocess.plan(cases.columns.shapes)]
+def plan_table(preprocess: DensePreprocess, shapes: np.ndarray) -> Table:
+    """What was chosen for inputs of these shapes (N, S), and why; each can be set."""
+    rows: list[list[str | int]] = [list(row) for row in preprocess.plan(shapes)]
     return Table("Plan", ["setting", "value", "why"], rows)
 
 

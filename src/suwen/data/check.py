@@ -176,8 +176,19 @@ def _pictures(dataset: Dataset) -> Table:
     for mode, count in Counter(dict(zip(found.tolist(), numbers.tolist(), strict=True))).most_common():
         sizes = dataset.sizes[dataset.modes == mode]
         low, middle, high = (np.percentile(sizes, q, axis=0).astype(int) for q in (0, 50, 100))
-        rows.append([mode, count, *(f"{width} x {height}" for height, width in (low, middle, high))])
-    return Table("Pictures", ["stored as", "count", "smallest", "median width x height", "largest"], rows)
+        rows.append([mode, count, *(" x ".join(map(str, _as_said(size))) for size in (low, middle, high))])
+    flat = dataset.sizes.shape[1] == 2
+    return Table(
+        "Pictures" if flat else "Volumes",
+        ["stored as", "count", "smallest", "median width x height" if flat else "median voxels", "largest"],
+        rows,
+    )
+
+
+def _as_said(size: np.ndarray) -> list[int]:
+    """Width and height of an image, axes in the order of the file of a volume."""
+    found: list[int] = size.tolist()
+    return found[::-1] if len(found) == 2 else found
 
 
 def _repeats(dataset: Dataset, groups: np.ndarray, near: NearPairs) -> list[list[str | int]]:
@@ -274,8 +285,9 @@ def _picture_warnings(dataset: Dataset) -> list[str]:
     lines = []
     if dataset.skipped:
         lines.append(f"{len(dataset.skipped)} inputs cannot be decoded and were skipped")
+    flat = dataset.sizes.shape[1] == 2
     small = int((dataset.sizes.max(axis=1) < dataset.preprocess.size).sum())
-    if small:
+    if flat and small:
         lines.append(f"{small} pictures are smaller than {dataset.preprocess.size} px and are enlarged")
     modes = np.unique(dataset.modes).tolist()
     if len(modes) > 1:

@@ -31,7 +31,8 @@ Skipped = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A set of images, decoded and preprocessed. Rows are ordered by content, so that file names play no part.
+    """A set of images or volumes, decoded and preprocessed. Rows of images are ordered by content, so that file names
+    play no part; those of volumes by id.
 
     Attributes:
         ids: str (N,), as in the Samples.
@@ -41,10 +42,10 @@ class Dataset:
         multi_label: whether an image can have several labels, or none.
         targets: int64 (N,) class index, -1 where unlabelled; or uint8 (N, K), 1 for each label it has.
         metadata: N rows, one column for each kind of metadata; numbers where all values are numbers.
-        pixels: uint8 (N, C, H, W), mapped from disk, read-only.
+        pixels: uint8 (N, C, H, W) or (N, C, X, Y, Z), mapped from disk, read-only.
         digests: uint8 (N, 16), equal for equal pictures (`Picture.digest`, before preprocessing).
-        phash: uint64 (N,), `perceptual_hash` of the pixels.
-        sizes: int32 (N, 2), height and width before preprocessing.
+        phash: uint64 (N,), `perceptual_hash` of the pixels, in volumes of those of the middle slice.
+        sizes: int32 (N, 2), height and width before preprocessing; (N, 3) voxels of the file's axes.
         modes: str (N,), how the files store their pixels.
         preprocess: what was done to each picture.
         fingerprint: hash over digests, label names, targets, splits and preprocessing.
@@ -58,12 +59,12 @@ class Dataset:
     multi_label: bool
     targets: np.ndarray
     metadata: pd.DataFrame
-    pixels: np.memmap
+    pixels: np.ndarray
     digests: np.ndarray
     phash: np.ndarray
     sizes: np.ndarray
     modes: np.ndarray
-    preprocess: ImagePreprocess
+    preprocess: Any
     fingerprint: str
     skipped: list[Skipped]
 
@@ -109,7 +110,7 @@ def build(
     if not samples:
         raise DataError("no samples", why="there is nothing to decode", fix="check the path")
     samples = Samples.of(samples)
-    names, multi_label = _names(samples, labels)
+    names, multi_label = label_names(samples, labels)
     decoded = decode(samples, preprocess, cache=cache, progress=progress)
     skipped = refuse_or_skip(samples, decoded.failures, skip_bad)
     if decoded.columns is None:
@@ -150,7 +151,7 @@ def refuse_or_skip(samples: Samples, failures: Mapping[int, DataError], skip_bad
     )
 
 
-def _names(samples: Samples, labels: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
+def label_names(samples: Samples, labels: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
     """Label names, and whether an image can have several."""
     multi_label = any(isinstance(target, tuple) for target in samples.targets)
     seen = {label for target in samples.targets for label in names_of(target)}
@@ -181,7 +182,7 @@ def _dataset(
     preprocess: ImagePreprocess,
     skipped: list[Skipped],
 ) -> Dataset:
-    targets = _targets(samples, order, labels, multi_label)
+    targets = label_targets(samples, order, labels, multi_label)
     splits = np.fromiter((samples.splits[row] or "" for row in order), "U5", len(order))
     ids = texts_of(samples.ids, order)
     return Dataset(
@@ -221,7 +222,8 @@ def _fingerprint(
     return content.hexdigest()
 
 
-def _targets(samples: Samples, order: np.ndarray, labels: tuple[str, ...], multi_label: bool) -> np.ndarray:
+def label_targets(samples: Samples, order: np.ndarray, labels: tuple[str, ...], multi_label: bool) -> np.ndarray:
+    """int64 (N,) class index, -1 without one; or uint8 (N, K) where an input can have several."""
     position = {label: index for index, label in enumerate(labels)}
     if not multi_label:
         named = (names_of(samples.targets[row]) for row in order)

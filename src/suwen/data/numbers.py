@@ -14,13 +14,10 @@ import numpy as np
 from suwen.core.errors import DataError
 from suwen.core.sample import SPLITS, Sample
 from suwen.data.check import DataCheck, Table, raise_found, shared_pictures, shared_subjects
-from suwen.data.columns import Dataset, build
+from suwen.data.columns import Dataset
 from suwen.data.duplicates import exact_groups
 from suwen.data.images import ImageReader
-from suwen.data.preprocess import ImagePreprocess
-from suwen.data.readers.images import read_images
 from suwen.data.samples import Samples
-from suwen.data.split import assign_splits
 
 SHOWN = 5
 
@@ -32,12 +29,12 @@ class NumberReader(ImageReader):
     """As images with labels, but each label is a number (a `suwen.core.dataset.Reader`)."""
 
     def read(self, source: str | Path, *, labelled: bool = True) -> Samples:
-        """See `read_images`; the column ``label`` of a manifest holds the numbers.
+        """See `find`; the column ``label`` of a manifest holds the numbers.
 
         Raises:
             DataError: a label that is no finite number; the image is named.
         """
-        found = read_images(source, labelled=labelled)
+        found = self.find(source, labelled)
         if not labelled:
             return found
         return replace(found, targets=[_number(text, found.ids[row]) for row, text in enumerate(found.targets)])
@@ -46,12 +43,12 @@ class NumberReader(ImageReader):
         """See `assign_splits`; the numbers play no part in it."""
         columns = Samples.of(samples)
         bare = replace(columns, targets=[None] * len(columns))
-        return columns.with_splits(assign_splits(bare, seed=seed, fractions=fractions).splits)
+        return columns.with_splits(self.cut(bare, seed, fractions).splits)
 
     def build(
         self,
         samples: Sequence[Sample],
-        preprocess: ImagePreprocess,
+        preprocess: Any,
         *,
         seed: int,
         labels: tuple[str, ...] | None = None,
@@ -60,7 +57,8 @@ class NumberReader(ImageReader):
     ) -> Dataset:
         """Split, unless `fractions` is None, and decode into the cache; targets are float64 (N,)."""
         columns = self.split(samples, seed=seed, fractions=fractions) if fractions is not None else Samples.of(samples)
-        bare = build(replace(columns, targets=[None] * len(columns)), preprocess, skip_bad=skip_bad)
+        nameless = replace(columns, targets=[None] * len(columns))
+        bare = self.decode(nameless, preprocess, labels=None, skip_bad=skip_bad)
         by_id = dict(zip(columns.ids, columns.targets, strict=True))
         values = np.array([math.nan if (value := by_id[id]) is None else float(value) for id in bare.ids.tolist()])
         content = hashlib.blake2b(f"{bare.fingerprint} {labels}".encode(), digest_size=16)

@@ -37,8 +37,8 @@ STEP = 8
 """Sides of patches are multiples of it: three times halved they are still whole."""
 
 
-class VolumePreprocess(BaseModel):
-    """Volume to ``uint8 (1, X, Y, Z)`` along right, front and head, at one spacing, to be cut into patches.
+class VolumeShades(BaseModel):
+    """Volume to ``uint8 (1, X, Y, Z)`` along right, front and head, at one spacing.
 
     8 bits hold a volume finer than its noise: of a CT window of 400 Hounsfield units a step is 1.6, and the noise of a
     diagnostic scan is 10 and more.
@@ -48,10 +48,6 @@ class VolumePreprocess(BaseModel):
         intensity: ``window`` shows the values between `low` and `high`, as CT has values that mean the same in every
             scan; ``percentile`` shows each volume between its own 0.5th and 99.5th, as MR has not.
         low, high: what is black and what is white, in the values of the file.
-        patch: sides of what the network sees at a time, in voxels.
-        asked: the same when it is asked; as when it learns where None.
-        overlap: of neighbouring windows when it is asked, as a share of their sides.
-        classes: label → its value in mask files, in the order of their codes, the background first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,10 +56,6 @@ class VolumePreprocess(BaseModel):
     intensity: Literal["window", "percentile"] = "percentile"
     low: float = 0.0
     high: float = 1.0
-    patch: tuple[int, int, int]
-    asked: tuple[int, int, int] | None = None
-    overlap: float = Field(default=0.5, ge=0, le=0.9)
-    classes: dict[str, int] = Field()
 
     channels: int = 1
 
@@ -73,28 +65,6 @@ class VolumePreprocess(BaseModel):
         if not all(0 < each < 1000 for each in spacing):
             raise ValueError("millimetres, above 0")
         return spacing
-
-    @field_validator("patch")
-    @classmethod
-    def _large_enough(cls, patch: tuple[int, int, int]) -> tuple[int, int, int]:
-        if min(patch) < 8 or max(patch) > 512:
-            raise ValueError("each side of a patch has 8 to 512 voxels")
-        return patch
-
-    @field_validator("classes")
-    @classmethod
-    def _codes(cls, classes: dict[str, int]) -> dict[str, int]:
-        return checked_classes(classes)
-
-    @property
-    def window(self) -> tuple[int, int, int]:
-        """Sides of what the network sees at a time when it is asked."""
-        return self.asked or self.patch
-
-    @property
-    def size(self) -> int:
-        """The longest side of a patch: what an encoder is built for."""
-        return max(self.patch)
 
     def open(self, source: Any) -> Opened:
         """Whatever it is as a volume that `prepare` takes.
@@ -122,22 +92,70 @@ class VolumePreprocess(BaseModel):
 
     def plan(self, shapes: np.ndarray) -> list[tuple[str, str, str]]:
         """See `suwen.data.case.DensePreprocess`."""
-        median = " x ".join(f"{side:.0f}" for side in np.median(shapes, axis=0))
         shown = (
             f"{self.low:g} to {self.high:g} is black to white: in CT values mean the same in every scan"
             if self.intensity == "window"
             else "each volume between its own 0.5th and 99.5th percentile: values mean nothing by themselves"
         )
         return [
-            ("inputs.spacing", " x ".join(f"{each:g}" for each in self.spacing) + " mm", "the median of the volumes"),
-            ("inputs.patch", " x ".join(map(str, self.patch)), f"seen at a time; the median volume is {median} voxels"),
+            ("inputs.spacing", " x ".join(f"{each:g}" for each in self.spacing) + " mm", self.spacing_from),
             ("inputs.intensity", self.intensity, shown),
         ]
+
+    @property
+    def spacing_from(self) -> str:
+        """Why the spacing is what it is, unless it was asked for."""
+        return "the median of the volumes"
 
     def shape(self, grid: Grid) -> tuple[int, ...]:
         """Voxels of the result along right, front and head."""
         pairs = zip(grid.body_shape, grid.body_spacing, self.spacing, strict=True)
         return tuple(max(1, round(count * own / wanted)) for count, own, wanted in pairs)
+
+
+class VolumePreprocess(VolumeShades):
+    """As `VolumeShades`, to be cut into patches.
+
+    Args:
+        patch: sides of what the network sees at a time, in voxels.
+        asked: the same when it is asked; as when it learns where None.
+        overlap: of neighbouring windows when it is asked, as a share of their sides.
+        classes: label → its value in mask files, in the order of their codes.
+    """
+
+    patch: tuple[int, int, int]
+    asked: tuple[int, int, int] | None = None
+    overlap: float = Field(default=0.5, ge=0, le=0.9)
+    classes: dict[str, int] = Field()
+
+    @field_validator("patch")
+    @classmethod
+    def _large_enough(cls, patch: tuple[int, int, int]) -> tuple[int, int, int]:
+        if min(patch) < 8 or max(patch) > 512:
+            raise ValueError("each side of a patch has 8 to 512 voxels")
+        return patch
+
+    @field_validator("classes")
+    @classmethod
+    def _codes(cls, classes: dict[str, int]) -> dict[str, int]:
+        return checked_classes(classes)
+
+    @property
+    def window(self) -> tuple[int, int, int]:
+        """Sides of what the network sees at a time when it is asked."""
+        return self.asked or self.patch
+
+    @property
+    def size(self) -> int:
+        """The longest side of a patch: what an encoder is built for."""
+        return max(self.patch)
+
+    def plan(self, shapes: np.ndarray) -> list[tuple[str, str, str]]:
+        """See `suwen.data.case.DensePreprocess`."""
+        median = " x ".join(f"{side:.0f}" for side in np.median(shapes, axis=0))
+        spacing, intensity = super().plan(shapes)
+        seen = f"seen at a time; the median volume is {median} voxels"
+        return [spacing, ("inputs.patch", " x ".join(map(str, self.patch)), seen), intensity]
 
 
 def robust_range(volume: Volume) -> tuple[float, float]:
@@ -160,20 +178,12 @@ def choose_volume_preprocess(
     Raises:
         DataError: none of those looked at can be read. (A single bad one is left for `build_cases` to report.)
     """
-    found = {"classes": classes} | dict(settings)
-    for name in ("patch", "asked"):
-        if isinstance(found.get(name), int):
-            found[name] = (found[name],) * 3
-    if isinstance(found.get("spacing"), (int, float)):
-        found["spacing"] = (found["spacing"],) * 3
+    found = {"classes": classes} | three_sides(settings, "patch", "asked", "spacing")
     if {"spacing", "intensity", "patch"} <= set(found):
         return VolumePreprocess(**found)
-    grids, values = _looked_at(samples)
-    found.setdefault("spacing", tuple(np.median([grid.body_spacing for grid in grids], axis=0).round(4).tolist()))
-    if "intensity" not in found:
-        low, high = (float(each) for each in np.percentile(values, PERCENTILES))
-        ct = float(values.min()) < AIR
-        found |= {"intensity": "window", "low": round(low), "high": round(high)} if ct else {"intensity": "percentile"}
+    grids, values = looked_at(samples)
+    found.setdefault("spacing", median_spacing(grids))
+    found = chosen_intensity(values) | found
     if "patch" not in found:
         spacing = found["spacing"]
         sides = np.median(
@@ -182,6 +192,28 @@ def choose_volume_preprocess(
         )
         found["patch"] = patch_for(sides)
     return VolumePreprocess(**found)
+
+
+def three_sides(settings: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Settings in which one number stands for three equal ones."""
+    return {
+        name: (value,) * 3 if name in names and isinstance(value, (int, float)) else value
+        for name, value in settings.items()
+    }
+
+
+def median_spacing(grids: Sequence[Grid]) -> tuple[float, ...]:
+    """Millimetres along right, front and head."""
+    found: list[float] = np.median([grid.body_spacing for grid in grids], axis=0).round(4).tolist()
+    return tuple(found)
+
+
+def chosen_intensity(values: np.ndarray) -> dict[str, Any]:
+    """The settings of intensity that suit volumes with these values."""
+    if values.min() >= AIR:
+        return {"intensity": "percentile"}
+    low, high = np.percentile(values, PERCENTILES).round().tolist()
+    return {"intensity": "window", "low": low, "high": high}
 
 
 def patch_for(sides: Sequence[float], voxels: int = PATCH_VOXELS) -> tuple[int, ...]:
@@ -193,7 +225,7 @@ def patch_for(sides: Sequence[float], voxels: int = PATCH_VOXELS) -> tuple[int, 
     return tuple(patch)
 
 
-def _looked_at(samples: Sequence[Sample]) -> tuple[list[Grid], np.ndarray]:
+def looked_at(samples: Sequence[Sample]) -> tuple[list[Grid], np.ndarray]:
     """Where some of the volumes lie, and some of their values."""
     rows = np.unique(np.linspace(0, len(samples) - 1, LOOK_AT).round().astype(int)).tolist()
     grids, values, failure = [], [], None

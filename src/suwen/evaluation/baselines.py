@@ -5,6 +5,7 @@ Each baseline answers the same samples as the model, so that the same metrics an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +21,8 @@ from suwen.core.errors import DataError, NameUnknown
 from suwen.evaluation.outcome import Floats, Outcome
 
 SIDE = 14  # pixels a side after averaging: half of the smallest common image (MedMNIST, 28)
+SIDE_3D = 6  # of volumes: about as many cells
+SIDE_SEEN = 28
 PENALTIES = (0.001, 0.01, 0.1, 1.0)  # inverse strengths (scikit-learn's C) tried on validation
 MOST_IMAGES = 20_000  # logistic regression learns nothing more from further images, and takes longer
 _CHUNK = 2_048
@@ -33,7 +36,7 @@ class LabelledImages:
     """Decoded images of one split with their targets.
 
     Attributes:
-        images: uint8 (N, C, H, W); a memory map will do.
+        images: uint8 (N, C, *S); a memory map will do.
         target: class index (N,), or multi-hot (N, K).
     """
 
@@ -41,10 +44,10 @@ class LabelledImages:
     target: NDArray[Any]
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != np.uint8 or len(self.images) != len(self.target):
+        if self.images.ndim not in (4, 5) or self.images.dtype != np.uint8 or len(self.images) != len(self.target):
             raise DataError(
                 f"images of type {self.images.dtype} and shape {self.images.shape}, {len(self.target)} targets",
-                why="a baseline learns from uint8 images (N, C, H, W), one target each",
+                why="a baseline learns from uint8 images (N, C, H, W) or volumes (N, C, X, Y, Z), one target each",
                 fix="pass the decoded cache, channels before height and width",
             )
 
@@ -77,7 +80,7 @@ def baseline_outcomes(
 
     Raises:
         NameUnknown: no such baseline.
-        DataError: images that are not uint8 (N, C, H, W), or no ``"val"`` among the splits.
+        DataError: images that are not uint8 (N, C, *S), or no ``"val"`` among the splits.
     """
     if name not in BASELINES:
         raise NameUnknown("baseline", name, BASELINES, fix=f"one of {', '.join(BASELINES)}")
@@ -155,25 +158,32 @@ def _likeliest(
 
 
 def small_grey(images: Images, rows: NDArray[np.int64] | None = None) -> Floats:
-    """(N, SIDE²) grey means: channels averaged, then each cell the mean of the area it covers.
+    """Grey means of equal cells, `SIDE` a side in images and `SIDE_3D` in volumes: ``(N, SIDE²)`` or ``(N, SIDE_3D³)``.
 
-    Reads `images` (N, C, H, W) in chunks, so a memory map never has to fit into memory.
+    Channels are averaged, then each cell is the mean of the area or room it covers. Reads `images` ``(N, C, *S)`` in
+    chunks, so a memory map never has to fit into memory.
     """
     rows = np.arange(len(images)) if rows is None else rows
-    down, across = _area_means(images.shape[2]), _area_means(images.shape[3])
-    small = np.empty((len(rows), SIDE, SIDE))
-    for start in range(0, len(rows), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        small[chunk] = down @ images[rows[chunk]].mean(axis=1, dtype=np.float32) @ across.T
+    sides = images.shape[2:]
+    cells = SIDE if len(sides) == 2 else SIDE_3D
+    means = [_area_means(side, cells) for side in sides]
+    at_a_time = max(1, _CHUNK * SIDE_SEEN**2 // math.prod(sides))
+    small = np.empty((len(rows), *[cells] * len(sides)))
+    for start in range(0, len(rows), at_a_time):
+        chunk = slice(start, start + at_a_time)
+        found = images[rows[chunk]].mean(axis=1, dtype=np.float32)
+        for axis, weights in enumerate(means, 1):
+            found = np.moveaxis(np.tensordot(weights, found, (1, axis)), 0, axis)
+        small[chunk] = found
     return small.reshape(len(rows), -1)
 
 
-def _area_means(size: int) -> NDArray[np.float32]:
-    """(SIDE, size) weights with which SIDE equal stretches average `size` pixels, split pixels shared by area."""
-    edges = np.linspace(0, size, SIDE + 1)
+def _area_means(size: int, cells: int) -> NDArray[np.float32]:
+    """(cells, size) weights with which so many equal stretches average `size` pixels, split pixels shared by area."""
+    edges = np.linspace(0, size, cells + 1)
     pixel = np.arange(size)
     overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    return np.asarray(np.clip(overlap, 0, None) * SIDE / size, dtype=np.float32)
+    return np.asarray(np.clip(overlap, 0, None) * cells / size, dtype=np.float32)
 
 
 BASELINES: dict[str, Baseline] = {
@@ -183,7 +193,8 @@ BASELINES: dict[str, Baseline] = {
         Baseline(
             "logistic-pixels",
             _fit_logistic_pixels,
-            f"logistic regression on {SIDE} x {SIDE} grey means, penalty chosen on validation",
+            f"logistic regression on {SIDE} x {SIDE} grey means ({SIDE_3D} a side of volumes), "
+            "penalty chosen on validation",
         ),
     )
 }

@@ -21,11 +21,18 @@ GAP = 8
 
 
 def picture(image: np.ndarray) -> Image.Image:
-    """``(C, H, W)`` uint8 → an RGB picture, enlarged by a whole factor when small."""
+    """``(C, H, W)`` uint8 → an RGB picture, enlarged by a whole factor when small; of a volume its `slice_of`."""
+    image = slice_of(image) if image.ndim == 4 else image
     planes = image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, 0)
     shown = Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0)))
     factor = max(1, round(LEAST_SIDE / max(shown.size)))
     return shown.resize((shown.width * factor, shown.height * factor), Image.Resampling.NEAREST)
+
+
+def slice_of(volume: np.ndarray) -> np.ndarray:
+    """The middle slice ``(C, H, W)`` of ``(C, X, Y, Z)`` as radiologists hang it: seen from the feet, front up."""
+    seen: np.ndarray = np.flip(volume[..., volume.shape[-1] // 2].swapaxes(1, 2), (1, 2))
+    return seen
 
 
 def scaled(attribution: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.data import dicom
@@ -25,7 +25,14 @@ def read_volume_masks(source: Path | str, *, labelled: bool = True, cache: Path 
     Masks are NIfTI files or DICOM segmentations. A DICOM series belongs to the subject of its header. Without masks, a
     folder may itself hold the slices: one volume a series.
     """
-    found = read_masks(source, labelled=labelled, entries=volume_entries, bare=read_volumes, cache=cache)
+    return with_headers(read_masks(source, labelled=labelled, entries=volume_entries, bare=read_volumes, cache=cache))
+
+
+Found = TypeVar("Found", bound=Samples)
+
+
+def with_headers(found: Found) -> Found:
+    """The same, with the subjects and metadata that the DICOM headers of the volumes give."""
     headers = {row: _header(found.sources(row)) for row in range(len(found))}
     if not any(headers.values()):
         return found

@@ -1,0 +1,25 @@
+"""Random changes of volumes that are judged as a whole. Volumes are float ``(B, C, X, Y, Z)`` in [0, 1]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator
+
+from suwen.core.dataset import Batch
+from suwen.learn.processes import Part
+from suwen.learn.volume_augment import VolumeAugment
+
+
+class WholeAugment(VolumeAugment):
+    """As `VolumeAugment`; there are no masks, targets stay, and what is turned in from outside continues the edge."""
+
+    def __call__(self, batch: Batch, generator: Generator, part: Part | None = None) -> Batch:
+        """A batch whose inputs are changed."""
+        inputs = batch["inputs"]
+        codes = torch.zeros(len(inputs), *inputs.shape[2:], dtype=torch.uint8, device=inputs.device)
+        changed = super().__call__({"inputs": inputs, "target": codes}, generator, part)
+        return {**batch, "inputs": changed["inputs"]}
+
+    def reach_of(self, affine: dict[str, float]) -> float:
+        """Inputs come as they are used."""
+        return 1.0
