@@ -52,7 +52,8 @@ class BareLoop:
         self.module = nn.ModuleList([model.encoder, model.head])  # type: ignore[list-item]
         self.bfloat16 = recipe.training.precision == "bf16"
         self.size, dims = recipe.training.batch_size, len(dataset.preprocess.patch)
-        pixels, codes = dataset.draw(np.arange(32) % len(dataset), torch.Generator().manual_seed(0))
+        rows = np.arange(len(dataset))
+        pixels, codes, _ = dataset.patches(rows).draw(np.arange(32) % len(rows), torch.Generator().manual_seed(0))
         self.inputs = torch.from_numpy(pixels).float() / 255
         self.target = torch.from_numpy(codes).long()[:, None]
         if dims == 2:

@@ -11,6 +11,7 @@ from suwen.core.errors import DataError, FileUnreadable, LeakError
 from suwen.data.case_check import check_cases
 from suwen.data.cases import CaseSet
 from suwen.data.mask_files import IGNORED
+from suwen.data.patches import Patches
 from suwen.data.segmentation import MASKS
 
 
@@ -51,33 +52,57 @@ def test_every_image_keeps_its_own_size_and_its_own_mask(cases: CaseSet, tmp_pat
 
 def test_patches_are_cut_from_image_and_mask_alike(cases: CaseSet) -> None:
     rows = np.repeat(np.arange(len(cases)), 20)
-    pixels, codes = cases.draw(rows, torch.Generator().manual_seed(0))
+    pixels, codes, _ = everywhere(cases).draw(rows, torch.Generator().manual_seed(0))
     assert pixels.shape == (140, 1, 32, 32) and codes.shape == (140, 32, 32)
     assert pixels[:, 0][codes == 1].min() > 120 > pixels[:, 0][codes == 0].max()
     assert (codes == 1).any(axis=(1, 2)).mean() > 1 / 3  # those that are drawn around a label, and by chance some more
 
 
+def everywhere(cases: CaseSet) -> Patches:
+    return cases.patches(np.arange(len(cases)))
+
+
+def test_a_rare_label_is_drawn_from_any_image_that_may_be_and_shows_it(tmp_path: Path) -> None:
+    root = blobs(tmp_path / "data", [(64, 64)] * 8)
+    mask = np.array(Image.open(root / "masks" / "3.png"))
+    mask[10:14, 10:14] = 128
+    Image.fromarray(mask).save(root / "masks" / "3.png")
+    cases = built(root, patch=32)
+    rare = next(code for code in (1, 2) if (cases.columns.counts[:, code] > 0).sum() == 1)
+    showing = int(np.flatnonzero(cases.columns.counts[:, rare])[0])
+    everything = np.arange(len(cases))
+    asked = np.repeat(everything, 40)
+    _, codes, rows = cases.patches(everything).draw(asked, torch.Generator().manual_seed(0))
+    with_it = (codes == rare).any(axis=(1, 2))
+    assert with_it.mean() > 0.15 and set(rows[with_it]) == {showing}
+    # most of what is drawn is of the image that was asked for
+    assert (rows == asked).mean() > 0.6
+    others = np.delete(everything, showing)
+    _, codes, rows = cases.patches(others).draw(np.repeat(others, 40), torch.Generator().manual_seed(0))
+    assert showing not in rows and not (codes == rare).any()
+
+
 def test_draws_follow_the_generator_alone(cases: CaseSet) -> None:
     rows = np.arange(5)
-    first, again, other = (cases.draw(rows, torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2))
+    first, again, other = (everywhere(cases).draw(rows, torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2))
     assert (first == again).all() and not (first == other).all()
 
 
 def test_an_image_smaller_than_a_patch_is_continued_and_not_labelled_there(cases: CaseSet) -> None:
-    pixels, codes = cases.draw(np.array([0]), torch.Generator().manual_seed(0), reach=2.0)
+    pixels, codes, _ = cases.patches(np.array([0])).draw(np.array([0]), torch.Generator().manual_seed(0), reach=2.0)
     assert pixels.shape[-2:] == (64, 64)
     assert (codes == IGNORED).any() and (pixels[0, 0][codes[0] == IGNORED] > 0).all()
 
 
 def test_every_row_and_column_of_an_image_comes_into_the_middle_of_a_patch(cases: CaseSet) -> None:
     row = int(np.flatnonzero((cases.columns.shapes == (64, 48)).all(axis=1))[0])
-    seen = np.zeros((64, 48), bool)
+    seen, patches = np.zeros((64, 48), bool), cases.patches(np.array([row]))
     drawn = torch.Generator().manual_seed(0)
     for _ in range(300):
         state = drawn.get_state()
-        _, codes = cases.draw(np.array([row]), drawn, reach=2.0)
+        _, codes, _ = patches.draw(np.array([row]), drawn, reach=2.0)
         drawn.set_state(state)
-        _, inner = cases.draw(np.array([row]), drawn, reach=1.0)
+        _, inner, _ = patches.draw(np.array([row]), drawn, reach=1.0)
         assert (codes[0, 16:48, 16:48] == inner[0]).all()  # the middle is the patch itself
         place = _where(cases, row, inner[0], state)
         seen[place] = True
@@ -88,7 +113,7 @@ def _where(cases: CaseSet, row: int, patch: np.ndarray, state: torch.Tensor) -> 
     """Where a patch was cut, by looking for its pixels."""
     generator = torch.Generator()
     generator.set_state(state)
-    pixels, _ = cases.draw(np.array([row]), generator)
+    pixels, _, _ = cases.patches(np.array([row])).draw(np.array([row]), generator)
     image = cases.pixels_of(row)[0]
     windows = np.lib.stride_tricks.sliding_window_view(image, pixels.shape[-2:])
     ((top, left),) = np.argwhere((windows == pixels[0, 0]).all(axis=(2, 3)))

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,15 +18,9 @@ from suwen.data.columns import Skipped, metadata_of, refuse_or_skip, texts_of
 from suwen.data.contents import for_each, stamp
 from suwen.data.grid import Grid
 from suwen.data.mask_files import IGNORED, MaskFiles, codes_of, mask_values, named
+from suwen.data.patches import Patches
 from suwen.data.resample import nearest
 from suwen.data.samples import Samples
-
-if TYPE_CHECKING:
-    import torch
-
-FOREGROUND = 1 / 3
-"""Share of patches that are centred on a label, one of those that the image has: the share of nnU-Net (Isensee et al.,
-Nature Methods 2021, doi:10.1038/s41592-020-01008-z)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,48 +109,9 @@ class CaseSet:
         """The pixels of some rows, each of its own size."""
         return [self.pixels_of(int(row)) for row in index]
 
-    def draw(
-        self, index: np.ndarray, generator: torch.Generator, *, reach: float = 1.0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """A patch of each of these rows: uint8 ``(B, C, *P)`` and codes ``(B, *P)``, P the patch times `reach`.
-
-        One in three (`FOREGROUND`) is drawn around a place of a label that the image has, a label that covers a
-        hundredth of another's pixels ten times as often: large ones are in the others anyway. The others lie anywhere.
-        The middle of what is drawn, a patch by itself, lies within the image; what reaches beyond it is continued by
-        its edge, and not labelled there.
-        """
-        import torch
-
-        inner = np.array(self.preprocess.patch)
-        outer = np.ceil(inner * reach).astype(np.int64)
-        drawn = torch.rand(len(index), 3 + len(inner), generator=generator, dtype=torch.float64).numpy()
-        found = [self._patch(int(row), inner, outer, draw) for row, draw in zip(index, drawn, strict=True)]
-        return np.stack([pixels for pixels, _ in found]), np.stack([codes for _, codes in found])
-
-    def _patch(
-        self, row: int, inner: np.ndarray, outer: np.ndarray, drawn: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        shape = self.columns.shapes[row]
-        room = np.maximum(shape - inner, 0)
-        start = np.minimum((drawn[3:] * (room + 1)).astype(np.int64), room)
-        present = np.flatnonzero(self.columns.counts[row, 1:IGNORED]) + 1
-        if drawn[0] < FOREGROUND and len(present):
-            rarity = np.cumsum(self.columns.counts[row, present] ** -0.5)
-            code = present[min(int(np.searchsorted(rarity, drawn[1] * rarity[-1], side="right")), len(present) - 1)]
-            first, last = self.columns.starts[row, code : code + 2]
-            place = self.columns.points[first + min(int(drawn[2] * (last - first)), last - first - 1)]
-            # anywhere in the middle half of the patch, so that labels are not always seen at its centre
-            start = np.clip(place - (inner * (0.25 + drawn[3:] / 2)).astype(np.int64), 0, room)
-        # an image smaller than a patch lies in its middle
-        start = start - np.maximum(inner - shape, 0) // 2 - (outer - inner) // 2
-        low, high = np.maximum(start, 0), np.minimum(start + outer, shape)
-        window = tuple(slice(int(first), int(last)) for first, last in zip(low, high, strict=True))
-        pixels, codes = self.pixels_of(row)[(slice(None), *window)], self.codes_of(row)[window]
-        lacking = [(int(before), int(after)) for before, after in zip(low - start, start + outer - high, strict=True)]
-        if any(before or after for before, after in lacking):
-            pixels = np.pad(pixels, [(0, 0), *lacking], mode="edge")
-            codes = np.pad(codes, lacking, constant_values=IGNORED)
-        return pixels, codes
+    def patches(self, rows: np.ndarray) -> Patches:
+        """What draws patches of these images."""
+        return Patches(self, rows)
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def on_features(
         head.remember(*pooled_of(model, dataset, train, place.device, place.autocast))
         return Lesson(OnFeatures(head), dataset, None, lambda rows: model.infer(dataset, rows, views=())[0])
     # of inputs from which patches are drawn, every step sees others
-    patches = hasattr(dataset, "draw")
+    patches = hasattr(dataset, "patches")
     if not isinstance(module, Supervised) or not module.cacheable or settings.gib == 0 or patches:
         return on_images(model, module, dataset, recipe, augment, place)
     views = settings.views if augment is not None else 0

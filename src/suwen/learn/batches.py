@@ -49,6 +49,8 @@ class Batches:
         self.augment, self.channels_last = augment, channels_last
         self.count = max(1, -(-len(rows) // batch_size))
         self.kept = kept_on(self.device, dataset)
+        patches = getattr(dataset, "patches", None)
+        self.patches = None if patches is None else patches(rows)
 
     def __len__(self) -> int:
         return self.count
@@ -82,13 +84,12 @@ class Batches:
     def gather(self, rows: np.ndarray, draws: torch.Generator | None = None, part: Part | None = None) -> Batch:
         """One batch of these rows, or of a part of them, on the device.
 
-        From inputs of any size patches are drawn, where `draws` are given (``dataset.draw``): as in the whole batch.
+        From inputs of any size patches are drawn, where `draws` are given (``dataset.patches``): as in the whole batch.
         """
-        if draws is not None and (draw := getattr(self.dataset, "draw", None)) is not None:
-            drawn = draw(rows, draws, reach=getattr(self.augment, "reach", 1.0))
-            mine = slice(None) if part is None else part.rows
-            inputs, target = (self._moved(np.asarray(each)[mine]) for each in drawn)
-            return {"inputs": inputs, "target": target, "index": rows[mine]}
+        if draws is not None and self.patches is not None:
+            drawn = self.patches.draw(rows, draws, reach=getattr(self.augment, "reach", 1.0))
+            inputs, target, index = drawn if part is None else (each[part.rows] for each in drawn)
+            return {"inputs": self._moved(inputs), "target": self._moved(target), "index": index}
         rows = rows if part is None else rows[part.rows]
         inputs = self.dataset.take(rows) if self.kept is None else self.kept[torch.from_numpy(rows).to(self.device)]
         return {"inputs": self._moved(inputs), "target": self._moved(self.dataset.targets[rows]), "index": rows}
