@@ -186,3 +186,36 @@ IMAGE_FOREIGN_PATCHES = Task(
         "training": {"steps": 2000, "batch_size": 64, "keep": "last", "warmup": 2.0},
     },
 )
+
+VOLUME_CONTRASTIVE = Task(
+    name="volume-contrastive",
+    summary="pretraining: two views of one CT or MR volume attract, others repel (SimCLR)",
+    reader="volumes",
+    encoder="suwen:unet",
+    head="embed",
+    metric="auroc",
+    module="suwen.learn.objectives.contrastive:Contrastive",
+    augment="suwen.learn.whole_augment:TwoVolumeViews",
+    labelled=False,
+    recipe={
+        "augment": {
+            "affine": {"rotate": 20, "scale": 0.3},
+            "intensity": {"brightness": 0.1, "contrast": 0.4, "gamma": 0.4},
+            "noise": {"level": 0.05},
+        },
+        "training": {"steps": 1000, "batch_size": 8, "keep": "last", "warmup": 2.0},
+    },
+)
+
+VOLUME_MASKED = Task(
+    name="volume-masked",
+    summary="pretraining: hidden cells of a CT or MR volume are told from the visible ones (MAE)",
+    reader="volumes",
+    encoder="suwen:unet",
+    head="embed",
+    metric="auroc",
+    module="suwen.learn.objectives.masked_regions:MaskedRegions",
+    augment="suwen.learn.whole_augment:WholeAugment",
+    labelled=False,
+    recipe={"training": {"steps": 1000, "batch_size": 4, "keep": "last", "warmup": 2.0}},
+)

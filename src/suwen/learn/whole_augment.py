@@ -23,3 +23,12 @@ class WholeAugment(VolumeAugment):
     def reach_of(self, affine: dict[str, float]) -> float:
         """Inputs come as they are used."""
         return 1.0
+
+
+class TwoVolumeViews(WholeAugment):
+    """Two views of each volume, drawn independently: ``inputs`` becomes ``(2, B, C, X, Y, Z)``; the target stays."""
+
+    def __call__(self, batch: Batch, generator: Generator, part: Part | None = None) -> Batch:
+        """The batch with its views."""
+        views = [super(TwoVolumeViews, self).__call__(batch, generator, part)["inputs"] for _ in range(2)]
+        return {**batch, "inputs": torch.stack(views)}

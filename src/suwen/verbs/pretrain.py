@@ -231,9 +231,10 @@ class Pretraining:
         self.console.print(
             f"\neffective rank [bold]{last.get('val_effective_rank', 0):.1f}[/]{probed}   {seconds:.0f} s in all"
         )
+        kind = self.recipe.task.partition("-")[0]
         self.console.print(
             f"open    {self.run.report}\n"
-            f"type    suwen finetune image-classification LABELLED --encoder run:{self.run.path} --out runs/mine"
+            f"type    suwen finetune {kind}-classification LABELLED --encoder run:{self.run.path} --out runs/mine"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from suwen.core.errors import DataError
@@ -10,7 +11,7 @@ from suwen.core.sample import Split
 from suwen.data.readers.folders import SPLIT_FOLDERS
 from suwen.data.readers.images import MANIFEST
 from suwen.data.readers.manifest import read_manifest
-from suwen.data.readers.volumes import read_volumes, volume_entries, with_headers
+from suwen.data.readers.volumes import read_volume_masks, volume_entries, with_headers
 from suwen.data.samples import Samples
 from suwen.data.volumes import series_count
 
@@ -21,7 +22,7 @@ def read_whole_volumes(source: Path | str, *, labelled: bool = True, cache: Path
     - ``*.csv``, or a folder with a ``manifest.csv``: columns ``path`` and ``label``; ``subject``, ``split``, and any
       further ones
     - a folder: ``root/{train,val,test}/CLASS/*`` or ``root/CLASS/*``, if `labelled`
-    - anything else that `read_volumes` reads: volumes without labels
+    - anything else that `read_volume_masks` reads: volumes without labels, whatever masks lie beside them
 
     A DICOM series belongs to the subject of its header.
 
@@ -39,7 +40,8 @@ def read_whole_volumes(source: Path | str, *, labelled: bool = True, cache: Path
         return with_headers(read_manifest(manifest, labelled=labelled, cache=cache))
     if labelled and path.is_dir() and not series_count(path):
         return with_headers(_in_classes(path))
-    return with_headers(read_volumes(source))
+    found = read_volume_masks(source, labelled=False, cache=cache)
+    return replace(found, targets=[None] * len(found))
 
 
 def _in_classes(root: Path) -> Samples:
