@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -57,14 +58,18 @@ class Part:
     metrics: dict[str, Any]
 
     def value(self, metric: str, label: str | None = None) -> float:
-        """A figure on test."""
+        """A figure on test; NaN where it is not defined, as the precision of what was never drawn."""
         test = self.metrics["splits"]["test"]
-        found = test["metrics"] if label is None else test["labels"][label]["metrics"]
-        return float(found[metric]["value"])
+        return _number(test if label is None else test["labels"][label], metric)
 
     def baseline(self, name: str, metric: str) -> float:
         """A baseline's figure on test."""
-        return float(self.metrics["baselines"][name]["test"]["metrics"][metric]["value"])
+        return _number(self.metrics["baselines"][name]["test"], metric)
+
+
+def _number(split: dict[str, Any], metric: str) -> float:
+    value = split["metrics"][metric]["value"]
+    return math.nan if value is None else float(value)
 
 
 def _trained(name: str, data: Path, recipe: Path, changes: Sequence[str], folder: Path, seed: int = 0) -> Part:
@@ -86,7 +91,7 @@ def write_splits(source: Path, out: Path, test: Sequence[int], val: Sequence[int
     """
     if not source.is_dir():
         raise DataError(f"{source} is not there", why="the benchmark needs it", fix="--data PATH; see CONTRIBUTING.md")
-    samples = sorted(read_masks(source), key=lambda sample: _number(sample.id))
+    samples = sorted(read_masks(source), key=lambda sample: _place(sample.id))
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -99,7 +104,7 @@ def write_splits(source: Path, out: Path, test: Sequence[int], val: Sequence[int
     return out
 
 
-def _number(id: str) -> int:
+def _place(id: str) -> int:
     return int("".join(letter for letter in Path(id).stem.split("_")[0] if letter.isdigit()) or 0)
 
 
@@ -240,10 +245,10 @@ def _finish(
     rows = []
     for part in found:
         for label in part.metrics["splits"]["test"]["labels"]:
-            figures = [f"{part.value(metric, label):.3f}" for metric in SHOWN]
+            figures = [_text(part.value(metric, label)) for metric in SHOWN]
             rows.append([part.name, label, *figures, "–" if part.seconds is None else f"{part.seconds:.0f}"])
         rows += [
-            [part.name, f"baseline: {each}", *(_text(part.metrics, each, metric) for metric in SHOWN), ""]
+            [part.name, f"baseline: {each}", *(_text(part.baseline(each, metric)) for metric in SHOWN), ""]
             for each in part.metrics["baselines"]
         ]
     result = Result(
@@ -259,6 +264,5 @@ def _finish(
     watch.finish(result, results)
 
 
-def _text(metrics: dict[str, Any], baseline: str, metric: str) -> str:
-    value = metrics["baselines"][baseline]["test"]["metrics"][metric]["value"]
-    return "–" if value is None else f"{value:.3f}"
+def _text(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"

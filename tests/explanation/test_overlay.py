@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from suwen.explanation.overlay import overlay, picture, png
+from suwen.explanation.overlay import layer_of, overlay, picture, png, slice_of
 
 
 def image_of(side: int, channels: int = 1) -> np.ndarray:
@@ -59,3 +59,16 @@ def test_png_bytes_are_the_picture(side: int) -> None:
     data = png(shown)
     assert data.startswith(b"\x89PNG")
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), np.asarray(shown))
+
+
+def test_a_volume_is_shown_where_its_map_says_most() -> None:
+    volume = np.random.default_rng(0).integers(0, 256, (1, 20, 30, 9), np.uint8)
+    heat = np.zeros((20, 30, 9), np.float32)
+    heat[3, 4, 7] = 1
+    assert layer_of(heat) == 7 and layer_of(heat[..., 0]) is None
+    below, shown = np.asarray(picture(volume, 7), int), np.asarray(overlay(volume, heat), int)
+    changed = np.argwhere(np.abs(shown - below).sum(-1) > 60)
+    # seen from the feet, front up: the right side of the body (small x in RAS order reversed) lies left
+    assert slice_of(volume, 7).shape == (1, 30, 20)
+    scale = below.shape[0] / 30
+    assert np.allclose(changed.mean(0) / scale, [30 - 4 - 0.5, 20 - 3 - 0.5], atol=1)

@@ -86,6 +86,15 @@ def test_a_series_and_its_nifti_get_the_same_mask_at_their_own_places(drawn: Pat
 
 
 @pytest.mark.slow
+def test_what_an_organ_rests_on_lies_around_it(drawn: Path, ward: Path, tmp_path: Path) -> None:
+    found = suwen.explain(
+        drawn, ward / "images" / f"{subjects(ward)[0]}.nii.gz", label="lung", out=tmp_path / "why.png"
+    )
+    assert found.attribution.shape == found.inputs.shape[1:] == (24, 24, 16)
+    assert found.faithfulness["gain"] > 0 and (tmp_path / "why.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
 def test_segmentations_of_series_are_learned_from_like_masks(drawn: Path, ward: Path, tmp_path: Path) -> None:
     names = subjects(ward)[:5]
     model = suwen.load(drawn)

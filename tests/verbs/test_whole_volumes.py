@@ -61,6 +61,9 @@ def test_a_finding_is_told_from_whole_volumes(balls: Path, tmp_path: Path) -> No
     model = load(tmp_path / "run")
     answers = suwen.predict(model, balls / "000.nii.gz", nibabel.load(balls / "001.nii.gz").get_fdata())
     assert {answer.answer for answer in answers} <= {"large", "small"}
+    found = suwen.explain(model, balls / "000.nii.gz", out=tmp_path / "why.png")
+    assert found.attribution.shape == found.inputs.shape[1:] and found.faithfulness["gain"] > 0
+    assert (tmp_path / "why.png").stat().st_size > 1000
     page = (tmp_path / "run" / "report.html").read_text()
     assert "inputs.box" in page and "Volumes" in page
     with pytest.raises(LeakError, match="were used to train"):

@@ -16,15 +16,15 @@ def grad_cam(model: Model, images: Tensor, labels: Tensor) -> Tensor:
     """Attributions of one label an image.
 
     ``relu(Σ_k α_k A_k)`` with ``α_k`` the mean over the grid of ``∂ logit / ∂ A_k`` (Selvaraju et al. 2017,
-    equations 1 and 2), at the layer that the encoder names (`cam_layer`), enlarged bilinearly to the image.
+    equations 1 and 2), at the layer that the encoder names (`cam_layer`), enlarged linearly to the image.
 
     Args:
         model: any encoder with maps or patch tokens, and its head.
-        images: ``(B, C, H, W)``, uint8 or float in [0, 1].
+        images: ``(B, C, *S)``, uint8 or float in [0, 1].
         labels: ``(B,)`` label numbers.
 
     Returns:
-        ``(B, H, W)`` in [0, 1]; all 0 where nothing speaks for the label.
+        ``(B, *S)`` in [0, 1]; all 0 where nothing speaks for the label.
 
     Raises:
         RecipeError: the encoder has neither maps nor patch tokens.
@@ -40,10 +40,12 @@ def grad_cam(model: Model, images: Tensor, labels: Tensor) -> Tensor:
     finally:
         hook.remove()
     grid, slope = _as_grid(held[0].detach(), model), _as_grid(gradient, model)
-    weighed = F.relu((slope.mean((2, 3), keepdim=True) * grid).sum(1, keepdim=True))
-    peak = weighed.amax((1, 2, 3), keepdim=True)
+    axes = tuple(range(2, grid.ndim))
+    weighed = F.relu((slope.mean(axes, keepdim=True) * grid).sum(1, keepdim=True))
+    peak = weighed.amax((1, *axes), keepdim=True)
     scaled = torch.where(peak > 0, weighed / peak.clamp_min(1e-12), torch.zeros_like(weighed))
-    return F.interpolate(scaled, size=images.shape[-2:], mode="bilinear")[:, 0]
+    mode = "bilinear" if grid.ndim == 4 else "trilinear"
+    return F.interpolate(scaled, size=images.shape[2:], mode=mode)[:, 0]
 
 
 def _hold(held: list[Tensor], output: Tensor) -> Tensor:
@@ -54,7 +56,9 @@ def _hold(held: list[Tensor], output: Tensor) -> Tensor:
 
 
 def _as_grid(values: Tensor, model: Model) -> Tensor:
-    """``(B, C, H, W)`` from maps, channels-last maps, or class-and-patch tokens."""
+    """``(B, C, *S)`` from maps, channels-last maps, or class-and-patch tokens."""
+    if values.ndim == 5:
+        return values
     inner = cast(nn.Module, getattr(model.encoder, "model", model.encoder))
     if values.ndim == 4:
         return values.permute(0, 3, 1, 2) if getattr(inner, "output_fmt", "NCHW") == "NHWC" else values

@@ -35,8 +35,9 @@ def integrated_gradients(
     parts = parts_of(model)
     batch = batch_of(parts.shape(images[0]))
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    alphas = torch.from_numpy((1 + nodes) / 2).float()[:, None, None, None]
-    shares = torch.from_numpy(weights / 2).float()[:, None, None, None]
+    along = (steps, *[1] * (images.ndim - 1))
+    alphas = torch.from_numpy((1 + nodes) / 2).float().reshape(along)
+    shares = torch.from_numpy(weights / 2).float().reshape(along)
     found = []
     for x, label in zip(parts.read(images), labels, strict=True):
         start = parts.baseline(x, baseline)

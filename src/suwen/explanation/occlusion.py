@@ -29,7 +29,7 @@ def occlusion(
         model: any encoder–head pair whose reader has `Parts`.
         images: ``(B, C, H, W)``, uint8 or float in [0, 1].
         labels: ``(B,)`` label numbers.
-        window: side of the window in pixels; an eighth of the image unless given.
+        window: side of the window in pixels; an eighth of an image, a quarter of a volume, unless given.
         stride: pixels from one window to the next; half a window unless given.
         baseline: what covers, see `suwen.explanation.image_parts.BASELINES`.
         batch: windows evaluated at once.
@@ -47,7 +47,7 @@ def occlusion(
 
 def windows_of(parts: type[Parts], x: Any, window: int | None, stride: int | None) -> Tensor:
     """The windows of these settings, or of their defaults."""
-    window = window if window is not None else max(1, min(parts.shape(x)) // 8)
+    window = window if window is not None else max(1, min(parts.shape(x)) // parts.WINDOW)
     return parts.windows(x, window, stride if stride is not None else max(1, window // 2))
 
 

@@ -24,9 +24,11 @@ class Parts(Protocol):
 
     Attributes:
         REMOVED: the kind of baseline that leaves nothing to find, against which faithfulness is measured.
+        WINDOW: windows to a side of the input, unless a size is given.
     """
 
     REMOVED: ClassVar[str]
+    WINDOW: ClassVar[int]
 
     @staticmethod
     def read(inputs: Any) -> Any:
