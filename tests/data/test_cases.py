@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from suwen.core.errors import DataError, FileUnreadable, LeakError
+from suwen.core.errors import DataError, FileUnreadable, LeakError, RecipeError
 from suwen.data.case_check import check_cases
 from suwen.data.cases import CaseSet
-from suwen.data.mask_files import IGNORED
+from suwen.data.codebook import IGNORED
 from suwen.data.patches import Patches
 from suwen.data.segmentation import MASKS
 
@@ -198,7 +198,7 @@ def test_an_image_both_in_train_and_in_test_is_a_leak(tmp_path: Path, monkeypatc
     assert check_cases(built(tmp_path / "data"), allow_leak=True).leaks
 
 
-def test_masks_of_one_label_each_become_one_and_may_not_overlap(
+def test_masks_of_one_label_each_become_one_and_may_overlap_where_that_is_learned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -218,5 +218,12 @@ def test_masks_of_one_label_each_become_one_and_may_not_overlap(
     assert [int((cases.codes_of(0) == code).sum()) for code in (1, 2)] == [100, 90]
     assert not (cases.codes_of(2) == 2).any()
     Image.fromarray(np.full((40, 40), 255, np.uint8)).save(tmp_path / "4w.png")
-    with pytest.raises(DataError, match=r"4w\.png: wall overlaps nucleus in 100 pixels"):
-        built(tmp_path)
+    cases = built(tmp_path)
+    assert cases.preprocess.model_dump()["overlaps"] == (("nucleus", "wall"),)
+    assert cases.sizes[4].tolist() == [0, 100, 1600] and (cases.codes_of(4) == 3).sum() == 100
+    assert cases.counts("train")["nucleus"] == len(cases.where("train"))
+    assert any(row[0] == "inputs.overlaps" for table in check_cases(cases).tables for row in table.rows)
+    with pytest.raises(DataError, match=r"4\.png: nucleus and wall overlap in 100 pixels"):
+        built(tmp_path, overlaps=[])
+    with pytest.raises(RecipeError, match="a set of two and more"):
+        built(tmp_path, overlaps=[["nucleus", "liver"]])

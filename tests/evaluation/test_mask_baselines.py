@@ -3,7 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from suwen.data.codebook import Codebook
 from suwen.evaluation.mask_baselines import MASK_BASELINES, dice_of, drawers, otsu_threshold
+
+ONE = Codebook(("background", "organ"))
 
 
 def pair(
@@ -36,7 +39,7 @@ def test_what_is_bright_or_dark_is_found_by_otsu_and_what_lies_always_there_by_t
     rng = np.random.default_rng(0)
     train = [pair(rng, dark=dark, shape=shape) for _ in range(4)]
     pixels, codes = pair(rng, dark=dark, shape=shape)
-    drawn = {name: drawer(pixels) for name, drawer in drawers(MASK_BASELINES, train, 2).items()}
+    drawn = {name: drawer(pixels) for name, drawer in drawers(MASK_BASELINES, train, ONE).items()}
     assert all(each.shape == (1, *shape) and each.dtype == bool for each in drawn.values())
     assert dice_of(drawn["otsu"][0], codes == 1) > 0.95
     assert dice_of(drawn["atlas"][0], codes == 1) > 0.9
@@ -45,7 +48,7 @@ def test_what_is_bright_or_dark_is_found_by_otsu_and_what_lies_always_there_by_t
 
 def test_a_label_that_most_pixels_have_is_drawn_everywhere() -> None:
     pixels, codes = pair(np.random.default_rng(0))
-    drawer = drawers(["largest-class"], [(pixels, 1 - codes)], 2)["largest-class"]
+    drawer = drawers(["largest-class"], [(pixels, 1 - codes)], ONE)["largest-class"]
     assert drawer(pixels).all()
 
 
@@ -53,5 +56,16 @@ def test_an_atlas_fits_images_of_other_sizes_and_does_not_count_what_is_unknown(
     pixels, codes = pair(np.random.default_rng(0))
     hidden = codes.copy()
     hidden[:20] = 255
-    drawn = drawers(["atlas"], [(pixels, codes), (pixels, hidden)], 2)["atlas"](np.zeros((1, 80, 96), np.uint8))
+    drawn = drawers(["atlas"], [(pixels, codes), (pixels, hidden)], ONE)["atlas"](np.zeros((1, 80, 96), np.uint8))
     assert dice_of(drawn[0], np.kron(codes, np.ones((2, 2))) == 1) > 0.9
+
+
+def test_labels_that_overlap_are_each_drawn_by_themselves() -> None:
+    rng = np.random.default_rng(0)
+    codebook = Codebook(("background", "organ", "core"), (("organ", "core"),))
+    pixels, codes = pair(rng)
+    codes[12:20, 12:20] = 3
+    drawn = drawers(MASK_BASELINES, [(pixels, codes)], codebook)
+    atlas = drawn["atlas"](pixels)
+    assert dice_of(atlas[0], codes > 0) > 0.9 and dice_of(atlas[1], codes == 3) > 0.8
+    assert dice_of(drawn["otsu"](pixels)[0], codes > 0) > 0.95

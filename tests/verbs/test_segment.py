@@ -151,3 +151,33 @@ def test_doubt_is_largest_at_the_edges_of_cells(drawn: Path, cells: Path, tmp_pa
     edge = ndimage.binary_dilation(mask > 0) ^ ndimage.binary_erosion(mask > 0)
     far = ndimage.distance_transform_edt(~edge) > 4
     assert doubt[edge].mean() > 2 * doubt[far].mean()
+
+
+@pytest.mark.slow
+def test_labels_that_overlap_are_each_learned_drawn_and_explained(tmp_path: Path) -> None:
+    """Cells with a nucleus within: a pixel of the nucleus is one of the cell too."""
+    rng = np.random.default_rng(0)
+    lines = ["path,mask:cell,mask:nucleus"]
+    for number in range(24):
+        cell, nucleus = np.zeros((2, 40, 48), np.uint8)
+        top, left = rng.integers(2, 22), rng.integers(2, 30)
+        cell[top : top + 14, left : left + 14] = 255
+        nucleus[top + 4 : top + 10, left + 4 : left + 10] = 255
+        image = np.clip(rng.normal(60, 8, cell.shape) + 70 * (cell > 0) + 80 * (nucleus > 0), 0, 255)
+        for name, pixels in (("", image), ("c", cell), ("n", nucleus)):
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{number}{name}.png")
+        lines.append(f"{number}.png,{number}c.png,{number}n.png")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    changes = (*TINY, "training.steps=80", "training.learning_rate=5e-3")
+    suwen.finetune("image-segmentation", tmp_path, set=changes, out=tmp_path / "run", quiet=True)
+    test = json.loads((tmp_path / "run" / "metrics.json").read_text())["splits"]["test"]
+    assert {label: each["metrics"]["dice"]["value"] > 0.85 for label, each in test["labels"].items()} == {
+        "cell": True,
+        "nucleus": True,
+    }
+    (answer,) = suwen.predict(tmp_path / "run", tmp_path / "0.png", out=tmp_path / "out", write=("mask",))
+    assert answer.answer["cell"]["size"] > 1.5 * answer.answer["nucleus"]["size"] > 0
+    cell, nucleus = (np.asarray(Image.open(file)) > 0 for file in answer.files)
+    assert (cell & nucleus).sum() > 0.8 * nucleus.sum()
+    assert suwen.explain(tmp_path / "run", tmp_path / "0.png", label="nucleus").faithfulness["gain"] > 0
+    assert "inputs.overlaps" in (tmp_path / "run" / "report.html").read_text()

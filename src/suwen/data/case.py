@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from suwen.data.codebook import Codebook
 from suwen.data.grid import Grid
 
 
@@ -49,6 +50,11 @@ class DensePreprocess(Protocol):
     @property
     def classes(self) -> dict[str, int]:
         """Label → its value in mask files, in the order of their codes."""
+        ...
+
+    @property
+    def codebook(self) -> Codebook:
+        """What the codes of masks mean."""
         ...
 
     def plan(self, shapes: np.ndarray) -> list[tuple[str, str, str]]:

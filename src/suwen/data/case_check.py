@@ -8,7 +8,7 @@ from suwen.core.sample import SPLITS
 from suwen.data.case import DensePreprocess
 from suwen.data.cases import CaseSet
 from suwen.data.check import DataCheck, Table, raise_found, shared_subjects
-from suwen.data.mask_files import IGNORED
+from suwen.data.codebook import IGNORED
 
 FEW = 5
 SHOWN = 5
@@ -53,8 +53,8 @@ def _named(cases: CaseSet, rows: np.ndarray) -> str:
 
 def _labels(cases: CaseSet) -> Table:
     """Label → in how many images of each split it is, and its share of all labelled pixels."""
-    splits, counts = _splits(cases), cases.columns.counts
-    known = counts[:, :IGNORED].sum()
+    splits, counts = _splits(cases), cases.sizes
+    known = cases.columns.counts[:, :IGNORED].sum()
     rows: list[list[str | int]] = []
     for code, label in enumerate(cases.labels):
         shares = f"{counts[:, code].sum() / max(known, 1):.2%}"
@@ -83,7 +83,7 @@ def _errors(cases: CaseSet) -> list[str]:
     train = cases.where("train")
     if not len(train):
         return []
-    counts = cases.columns.counts
+    counts = cases.sizes
     if not cases.columns.labelled[train].all():
         return [f"{int((~cases.columns.labelled[train]).sum())} training images have no mask"]
     if not counts[train, 1 : len(cases.labels)].any():
@@ -98,7 +98,7 @@ def _errors(cases: CaseSet) -> list[str]:
 
 
 def _warnings(cases: CaseSet) -> list[str]:
-    counts, lines = cases.columns.counts, []
+    counts, lines = cases.sizes, []
     empty = np.flatnonzero(cases.columns.labelled & ~counts[:, 1 : len(cases.labels)].any(axis=1))
     if len(empty):
         lines.append(f"{len(empty)} of {len(cases)} masks show no label: {_named(cases, empty)}")

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from suwen.core.errors import DataError
 from suwen.core.sample import Sample
 from suwen.data.case import Opened
+from suwen.data.codebook import Codebook, checked_overlaps, planned
 from suwen.data.decode import read_pixels
 from suwen.data.grid import Grid
 from suwen.data.mask_files import checked_classes
@@ -42,6 +43,7 @@ class CasePreprocess(BaseModel):
             Networks without attention can be asked about larger parts than they learned from.
         overlap: of neighbouring windows when it is asked, as a share of their sides.
         classes: label → its value in mask files, in the order of their codes, the background first.
+        overlaps: sets of labels that pixels have together, where each label has a mask of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +53,7 @@ class CasePreprocess(BaseModel):
     scale: float = Field(default=1.0, gt=0, le=4)
     patch: tuple[int, int] = Field()
     classes: dict[str, int] = Field()
+    overlaps: tuple[tuple[str, ...], ...] = ()
     asked: tuple[int, int] | None = None
     overlap: float = Field(default=0.5, ge=0, le=0.9)
 
@@ -65,6 +68,16 @@ class CasePreprocess(BaseModel):
     @classmethod
     def _codes(cls, classes: dict[str, int]) -> dict[str, int]:
         return checked_classes(classes)
+
+    @field_validator("overlaps")
+    @classmethod
+    def _sets(cls, overlaps: tuple[tuple[str, ...], ...], info: ValidationInfo) -> tuple[tuple[str, ...], ...]:
+        return checked_overlaps(overlaps, list(info.data.get("classes", {})))
+
+    @property
+    def codebook(self) -> Codebook:
+        """What the codes of masks mean."""
+        return Codebook(tuple(self.classes), self.overlaps)
 
     @property
     def window(self) -> tuple[int, int]:
@@ -103,6 +116,7 @@ class CasePreprocess(BaseModel):
             ("inputs.channels", str(self.channels), "the images are grey" if self.channels == 1 else "there is colour"),
             ("inputs.scale", f"{self.scale:g}", "of the images' own size; masks come back at their own"),
             ("inputs.intensity", self.intensity, "what is shown black and white"),
+            *planned(self.overlaps),
         ]
 
     def shape(self, grid: Grid) -> tuple[int, ...]:

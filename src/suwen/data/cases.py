@@ -14,10 +14,11 @@ from suwen.core.errors import DataError, FileUnreadable
 from suwen.core.sample import Sample
 from suwen.data.case import DensePreprocess
 from suwen.data.case_cache import Case, CaseCache, CaseColumns
+from suwen.data.codebook import IGNORED, Codebook, sets_in
 from suwen.data.columns import Skipped, metadata_of, refuse_or_skip, texts_of
 from suwen.data.contents import for_each, stamp
 from suwen.data.grid import Grid
-from suwen.data.mask_files import IGNORED, MaskFiles, codes_of, mask_values, named
+from suwen.data.mask_files import MaskFiles, codes_of, mask_values, named
 from suwen.data.patches import Patches
 from suwen.data.resample import nearest
 from suwen.data.samples import Samples
@@ -29,7 +30,7 @@ class CaseSet:
 
     Attributes:
         ids, subjects, splits: str (N,).
-        labels: names of the codes, the background first.
+        labels: names, the background first.
         metadata: N rows.
         columns: pixels and codes.
         preprocess: what was done to each image.
@@ -65,8 +66,18 @@ class CaseSet:
 
     def counts(self, split: str) -> dict[str, int]:
         """Label → how many images of a split show it."""
-        shown = (self.columns.counts[self.where(split)] > 0).sum(axis=0)
-        return {label: int(shown[code]) for code, label in enumerate(self.labels)}
+        shown = (self.sizes[self.where(split)] > 0).sum(axis=0)
+        return dict(zip(self.labels, shown.tolist(), strict=True))
+
+    @property
+    def codebook(self) -> Codebook:
+        """What the codes mean."""
+        return self.preprocess.codebook
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """int64 (N, K): how many pixels have each label."""
+        return self.codebook.counts(self.columns.counts)
 
     @property
     def digests(self) -> np.ndarray:
@@ -103,7 +114,7 @@ class CaseSet:
         target = self.masks[row]
         if target is None:
             return np.full(grid.shape, IGNORED, np.uint8)
-        return read_codes(target, self.preprocess.classes, grid, str(self.ids[row]))
+        return read_codes(target, self.preprocess, grid, str(self.ids[row]))
 
     def take(self, index: np.ndarray) -> list[np.ndarray]:
         """The pixels of some rows, each of its own size."""
@@ -124,7 +135,7 @@ class Codes:
         return [self.cases.codes_of(int(row)) for row in rows]
 
 
-def read_codes(target: MaskFiles, classes: dict[str, int], grid: Grid, name: str) -> np.ndarray:
+def read_codes(target: MaskFiles, preprocess: DensePreprocess, grid: Grid, name: str) -> np.ndarray:
     """uint8 codes of the mask of one input, as its file has them.
 
     Raises:
@@ -132,11 +143,11 @@ def read_codes(target: MaskFiles, classes: dict[str, int], grid: Grid, name: str
         DataError: a mask of another size than its image, or a value without a label; the file is named.
     """
     if target.whole is None:
-        codes = _together(target, classes, grid, name)
+        codes = _together(target, preprocess.codebook, grid, name)
     else:
         values = mask_values(target.whole, grid)
         _same_size(values, grid.shape, named(target.whole), name)
-        codes = codes_of(values, classes, named(target.whole))
+        codes = codes_of(values, preprocess.classes, named(target.whole))
     if target.region is not None:
         region = mask_values(target.region, grid)
         _same_size(region, grid.shape, named(target.region), name)
@@ -144,28 +155,35 @@ def read_codes(target: MaskFiles, classes: dict[str, int], grid: Grid, name: str
     return codes
 
 
-def _together(target: MaskFiles, classes: dict[str, int], grid: Grid, name: str) -> np.ndarray:
+def _together(target: MaskFiles, codebook: Codebook, grid: Grid, name: str) -> np.ndarray:
     """One mask of several, each of one label.
 
     Raises:
-        DataError: there is none, or two of them overlap.
+        DataError: there is none, or labels overlap that have no code together.
     """
-    if not target.each:
+    found, sets = sets_in(masks_of(target, grid, name))
+    if found is None:
         raise DataError(f"{name} has no mask", why="there is nothing to compare with", fix="name one")
-    found, labels = np.zeros(grid.shape, np.uint8), list(classes)
+    table = np.zeros(len(sets), np.uint8)
+    for number in np.unique(found).tolist():
+        code = codebook.code_of(sets[number])
+        if code is None:
+            raise DataError(
+                f"{name}: {' and '.join(sets[number])} overlap in {int((found == number).sum())} pixels",
+                why="pixels that have these labels together were not learned, or not asked for",
+                fix="take the overlap out of one mask, or learn it: leave inputs.overlaps out",
+            )
+        table[number] = code
+    codes: np.ndarray = table[found]
+    return codes
+
+
+def masks_of(target: MaskFiles, grid: Grid, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    """(label, bool of the grid's shape) of each mask that has one label."""
     for label, file in target.each.items():
         values = mask_values(file, grid)
         _same_size(values, grid.shape, str(file), name)
-        there = values > 0
-        if (taken := found[there]).any():
-            other = labels[int(taken[taken > 0][0])]
-            raise DataError(
-                f"{file}: {label} overlaps {other} in {int((taken > 0).sum())} pixels",
-                why="a pixel has one label here, and which of both it should be is not known",
-                fix="take the overlap out of one of them, or learn the two labels by two models",
-            )
-        found[there] = labels.index(label)
-    return found
+        yield label, values > 0
 
 
 def _same_size(values: np.ndarray, shape: Sequence[int], file: str, name: str) -> None:
@@ -189,7 +207,7 @@ def read_case(sample: Sample, preprocess: DensePreprocess) -> Case:
     target: MaskFiles | None = sample.target
     codes = None
     if target is not None and (target.whole is not None or target.each):
-        own = read_codes(target, preprocess.classes, opened.grid, sample.id)
+        own = read_codes(target, preprocess, opened.grid, sample.id)
         codes = nearest(opened.grid.along_the_body(own), pixels.shape[1:])
     return Case(pixels, codes, opened.grid, opened.mode, opened.digest())
 

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from suwen.core.errors import DataError, FileUnreadable
+from suwen.data.codebook import IGNORED
 from suwen.data.decode import read_indices
 from suwen.data.grid import Grid
 from suwen.data.samples import Samples
 from suwen.data.volume_masks import values_on
-
-IGNORED = 255
-"""The code of pixels that do not count: outside the region in which an image was labelled."""
 
 MOST_LABELS = 200
 MOST_VALUES = 32
@@ -30,7 +28,7 @@ class MaskFiles:
 
     Attributes:
         whole: one file with a value for each label.
-        each: label → a file that is not 0 where the label is; such masks may not overlap.
+        each: label → a file that is not 0 where the label is; such masks may overlap.
         region: a file that is not 0 where the image was labelled (a field of view); None where it was throughout.
     """
 

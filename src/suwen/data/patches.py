@@ -8,7 +8,7 @@ import numpy as np
 
 from suwen.data.case import DensePreprocess
 from suwen.data.case_cache import CaseColumns
-from suwen.data.mask_files import IGNORED
+from suwen.data.codebook import IGNORED
 
 if TYPE_CHECKING:
     import torch

@@ -15,9 +15,11 @@ from suwen.core.sample import Sample
 from suwen.data.case import DensePreprocess
 from suwen.data.case_check import check_cases
 from suwen.data.case_preprocess import CasePreprocess, choose_case_preprocess
-from suwen.data.cases import CaseSet, build_cases
+from suwen.data.cases import CaseSet, build_cases, masks_of
 from suwen.data.check import DataCheck
+from suwen.data.codebook import overlaps_of, sets_in
 from suwen.data.contents import for_each
+from suwen.data.grid import Grid
 from suwen.data.mask_files import BACKGROUND, MOST_VALUES, MaskSamples, classes_from, mask_values, named
 from suwen.data.readers.masks import read_masks
 from suwen.data.readers.volumes import read_volume_masks
@@ -25,6 +27,7 @@ from suwen.data.samples import Digests, Samples
 from suwen.data.split import assign_splits
 from suwen.data.volume_masks import is_volume, labels_in, values_in
 from suwen.data.volume_preprocess import VolumePreprocess, choose_volume_preprocess
+from suwen.data.volumes import open_volume
 
 
 class MaskReader:
@@ -61,15 +64,19 @@ class MaskReader:
             )
         try:
             made: DensePreprocess = (
-                self._kind(**settings)
-                if self._needed <= set(settings)
-                else self._choose(samples, _classes(samples, settings), settings)
+                self._kind(**settings) if self._needed <= set(settings) else self._chosen(samples, settings)
             )
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(["inputs", *map(str, first["loc"])])
             raise RecipeError(f"{place} = {first['input']!r}", why=first["msg"], fix=f"--set {place}=VALUE") from error
         return made
+
+    def _chosen(self, samples: Sequence[Sample], settings: dict[str, Any]) -> Any:
+        classes = _classes(samples, settings)
+        if "overlaps" not in settings and (found := _overlaps(samples, list(classes))):
+            settings = settings | {"overlaps": found}
+        return self._choose(samples, classes, settings)
 
     def split(self, samples: Sequence[Sample], *, seed: int, fractions: tuple[float, float, float]) -> Sequence[Sample]:
         """See `assign_splits`; masks play no part in it."""
@@ -116,6 +123,21 @@ def _classes(samples: Sequence[Sample], settings: dict[str, Any]) -> dict[str, i
     if described is not None:
         return dict(described)
     return classes_from(*_values(samples))
+
+
+def _overlaps(samples: Sequence[Sample], labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Sets of labels that pixels have together, in masks that have a label each."""
+    several = [sample for sample in samples if sample.target is not None and len(sample.target.each) > 1]
+
+    def work(sample: Sample) -> list[tuple[str, ...]]:
+        first = next(iter(sample.target.each.values()))
+        grid = open_volume(sample.source).grid if is_volume(first) else Grid(mask_values(first).shape)
+        found, sets = sets_in(masks_of(sample.target, grid, sample.id))
+        assert found is not None
+        return [sets[number] for number in np.unique(found).tolist()]
+
+    found = for_each(several, work, "Looking at overlaps", progress=True)
+    return overlaps_of((sets for _, sets in found if not isinstance(sets, DataError)), labels)
 
 
 def _said_by(samples: Sequence[Sample]) -> dict[str, int] | None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from suwen.core.errors import DataError
 from suwen.core.sample import Sample
 from suwen.data.case import Opened
+from suwen.data.codebook import Codebook, checked_overlaps, planned
 from suwen.data.grid import Grid
 from suwen.data.mask_files import checked_classes
 from suwen.data.resample import resampled
@@ -121,12 +122,14 @@ class VolumePreprocess(VolumeShades):
         asked: the same when it is asked; as when it learns where None.
         overlap: of neighbouring windows when it is asked, as a share of their sides.
         classes: label → its value in mask files, in the order of their codes.
+        overlaps: sets of labels that voxels have together, where each label has a mask of its own.
     """
 
     patch: tuple[int, int, int]
     asked: tuple[int, int, int] | None = None
     overlap: float = Field(default=0.5, ge=0, le=0.9)
     classes: dict[str, int] = Field()
+    overlaps: tuple[tuple[str, ...], ...] = ()
 
     @field_validator("patch")
     @classmethod
@@ -139,6 +142,16 @@ class VolumePreprocess(VolumeShades):
     @classmethod
     def _codes(cls, classes: dict[str, int]) -> dict[str, int]:
         return checked_classes(classes)
+
+    @field_validator("overlaps")
+    @classmethod
+    def _sets(cls, overlaps: tuple[tuple[str, ...], ...], info: ValidationInfo) -> tuple[tuple[str, ...], ...]:
+        return checked_overlaps(overlaps, list(info.data.get("classes", {})))
+
+    @property
+    def codebook(self) -> Codebook:
+        """What the codes of masks mean."""
+        return Codebook(tuple(self.classes), self.overlaps)
 
     @property
     def window(self) -> tuple[int, int, int]:
@@ -155,7 +168,8 @@ class VolumePreprocess(VolumeShades):
         median = " x ".join(f"{side:.0f}" for side in np.median(shapes, axis=0))
         spacing, intensity = super().plan(shapes)
         seen = f"seen at a time; the median volume is {median} voxels"
-        return [spacing, ("inputs.patch", " x ".join(map(str, self.patch)), seen), intensity]
+        patch = ("inputs.patch", " x ".join(map(str, self.patch)), seen)
+        return [spacing, patch, intensity, *planned(self.overlaps)]
 
 
 def robust_range(volume: Volume) -> tuple[float, float]:

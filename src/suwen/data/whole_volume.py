@@ -11,6 +11,7 @@ from pydantic import field_validator
 
 from suwen.core.sample import Sample
 from suwen.data.case import Opened
+from suwen.data.codebook import Codebook
 from suwen.data.volume_preprocess import (
     PATCH_VOXELS,
     STEP,
@@ -65,6 +66,11 @@ class WholeVolume(VolumeShades):
     def classes(self) -> dict[str, int]:
         """Voxels have no labels."""
         return {}
+
+    @property
+    def codebook(self) -> Codebook:
+        """Nor codes."""
+        return Codebook(())
 
     @property
     def spacing_from(self) -> str:

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from suwen.data.codebook import IGNORED, Codebook
+
 Pixels = NDArray[np.uint8]
 Codes = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 Drawer = Callable[[Pixels], Masks]
 """Pixels ``(C, *S)`` → masks ``(K, *S)``, the background left out."""
 
-IGNORED = 255
 ATLAS_SIDE = 64
 THRESHOLDS = np.arange(0.1, 0.91, 0.1)
 MOST_IMAGES = 50
@@ -31,13 +32,13 @@ class MaskBaseline:
 
     Attributes:
         name: as in ``metrics.json``.
-        fit: (training images with their codes, which can be gone through again and again; number of labels with the
-            background) → what draws.
+        fit: (training images with their codes, which can be gone through again and again; what the codes mean) → what
+            draws.
         summary: what it is, in one sentence.
     """
 
     name: str
-    fit: Callable[[Sequence[tuple[Pixels, Codes]], int], Drawer]
+    fit: Callable[[Sequence[tuple[Pixels, Codes]], Codebook], Drawer]
     summary: str
 
 
@@ -74,24 +75,25 @@ def _otsu_masks(pixels: Pixels) -> list[Masks]:
     return found
 
 
-def fit_otsu(train: Sequence[tuple[Pixels, Codes]], labels: int) -> Drawer:
+def fit_otsu(train: Sequence[tuple[Pixels, Codes]], codebook: Codebook) -> Drawer:
     """For each label the channel, and the side of its threshold, that fit training best."""
     scores: list[NDArray[np.float64]] = []
     for pixels, codes in train:
         known = codes != IGNORED
         masks = _otsu_masks(pixels)
-        scores.append(np.array([[dice_of(mask & known, codes == code) for mask in masks] for code in range(1, labels)]))
+        true = codebook.masks(codes)
+        scores.append(np.array([[dice_of(mask & known, there) for mask in masks] for there in true]))
     best = np.mean(scores, axis=0).argmax(axis=1)
     return lambda pixels: np.stack([_otsu_masks(pixels)[choice] for choice in best])
 
 
-def fit_largest(train: Sequence[tuple[Pixels, Codes]], labels: int) -> Drawer:
+def fit_largest(train: Sequence[tuple[Pixels, Codes]], codebook: Codebook) -> Drawer:
     """The label that most pixels have, everywhere; nothing where that is the background."""
-    counts = sum(np.bincount(codes.reshape(-1), minlength=256)[:labels] for _, codes in train)
+    counts = sum(codebook.counts(np.bincount(codes.reshape(-1), minlength=256)) for _, codes in train)
     commonest = int(np.argmax(counts))
 
     def draw(pixels: Pixels) -> Masks:
-        found = np.zeros((labels - 1, *pixels.shape[1:]), bool)
+        found = np.zeros((len(codebook.labels) - 1, *pixels.shape[1:]), bool)
         if commonest > 0:
             found[commonest - 1] = True
         return found
@@ -99,24 +101,24 @@ def fit_largest(train: Sequence[tuple[Pixels, Codes]], labels: int) -> Drawer:
     return draw
 
 
-def fit_atlas(train: Sequence[tuple[Pixels, Codes]], labels: int) -> Drawer:
+def fit_atlas(train: Sequence[tuple[Pixels, Codes]], codebook: Codebook) -> Drawer:
     """Where training images have each label, on one grid; drawn from the share that fits training best."""
     dims = train[0][1].ndim
     grid = (ATLAS_SIDE,) * dims
-    sums, known = np.zeros((labels - 1, *grid)), np.zeros(grid)
+    labels = len(codebook.labels) - 1
+    sums, known = np.zeros((labels, *grid)), np.zeros(grid)
     for _, codes in train:
         there = _resized(codes, grid)
         known += there != IGNORED
-        for code in range(1, labels):
-            sums[code - 1] += there == code
+        sums += codebook.masks(there)
     shares = np.divide(sums, known, out=np.zeros_like(sums), where=known > 0)
-    scores = np.zeros((labels - 1, len(THRESHOLDS)))
+    scores = np.zeros((labels, len(THRESHOLDS)))
     for _, codes in train:
         there = _resized(codes, grid)
-        for code in range(1, labels):
+        for label, true in enumerate(codebook.masks(there)):
             for number, least in enumerate(THRESHOLDS):
-                drawn = (shares[code - 1] >= least) & (there != IGNORED)
-                scores[code - 1, number] += dice_of(drawn, there == code)
+                drawn = (shares[label] >= least) & (there != IGNORED)
+                scores[label, number] += dice_of(drawn, true)
     least = THRESHOLDS[scores.argmax(axis=1)]
 
     def draw(pixels: Pixels) -> Masks:
@@ -134,11 +136,11 @@ def _resized(codes: Codes, grid: Sequence[int]) -> Codes:
     return codes[np.ix_(*places)]
 
 
-def drawers(names: Iterable[str], train: Sequence[tuple[Pixels, Codes]], labels: int) -> dict[str, Drawer]:
+def drawers(names: Iterable[str], train: Sequence[tuple[Pixels, Codes]], codebook: Codebook) -> dict[str, Drawer]:
     """Each baseline, fitted. Of a large training set so many as `MOST_IMAGES`, evenly spread, are looked at."""
     rows = np.unique(np.linspace(0, len(train) - 1, MOST_IMAGES).round().astype(int)).tolist()
     seen = [train[row] for row in rows]
-    return {name: MASK_BASELINES[name].fit(seen, labels) for name in names}
+    return {name: MASK_BASELINES[name].fit(seen, codebook) for name in names}
 
 
 MASK_BASELINES: dict[str, MaskBaseline] = {

@@ -37,15 +37,26 @@ class RegionHead(nn.Module):
         self.register_buffer("region", torch.from_numpy(region.astype(np.float32)), persistent=False)
 
     def forward(self, features: Features) -> Tensor:
-        """``(B, K)``: logits averaged over the region."""
+        """``(B, K)``: logits averaged over the region; where labels overlap, the log-odds of each."""
         logits: Tensor = self.head(features)
         axes = tuple(range(2, logits.ndim))
-        return (logits * self.region).sum(axes) / self.region.sum()
+        codes: Tensor = (logits * self.region).sum(axes) / self.region.sum()
+        members: Tensor | None = self.head.members
+        return codes if members is None else log_odds(codes, members)
 
     def probabilities(self, logits: Tensor, calibration: Any) -> Tensor:
         """``(B, K)``, as of pixels."""
+        if self.head.members is not None:
+            return (logits / calibration.temperature).sigmoid()
         found: Tensor = self.head.probabilities(logits, calibration)
         return found
+
+
+def log_odds(logits: Tensor, members: Tensor) -> Tensor:
+    """Logits ``(B, codes)`` → ``(B, K)``: log p / (1 - p) with p the softmax of all codes that mean a label."""
+    spread = logits[..., None].expand(*logits.shape, members.shape[1])
+    with_it, others = (spread.masked_fill(~chosen, -torch.inf).logsumexp(1) for chosen in (members, ~members))
+    return with_it - others
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,8 @@ def region_of(model: Model, source: Any, label: str | None) -> Region:
     if label is not None and label not in labels[1:]:
         raise NameUnknown("label", label, labels[1:])
     codes = draw(model, pixels, type(opened.grid)(pixels.shape[1:])).codes
-    counts = np.bincount(codes.ravel(), minlength=len(labels))
+    codebook = model.head.codebook  # type: ignore[attr-defined]
+    counts = codebook.counts(np.bincount(codes.ravel(), minlength=len(codebook)))
     chosen = int(counts[1:].argmax()) + 1 if label is None else labels.index(label)
     if not counts[chosen]:
         raise DataError(
@@ -88,8 +100,9 @@ def region_of(model: Model, source: Any, label: str | None) -> Region:
             why="an explanation says what a drawn region rests on, and there is none",
             fix="--label with one that was drawn, or another input",
         )
-    window = _window(codes == chosen, preprocess.window)
-    head = RegionHead(model.head, (codes == chosen)[window])
+    mask = codebook.mask(codes, chosen)
+    window = _window(mask, preprocess.window)
+    head = RegionHead(model.head, mask[window])
     asked = replace(model, head=head, views=(), engine=None, domain=None)  # type: ignore[arg-type]
     return Region(asked, pixels[(slice(None), *window)], labels[chosen], drawn)
 

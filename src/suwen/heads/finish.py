@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import ndimage
 
+from suwen.data.codebook import Codebook
+
 
 def finish(
     codes: np.ndarray,
-    labels: Sequence[str],
+    codebook: Codebook,
     *,
     largest: Sequence[str] = (),
     fill: Sequence[str] = (),
@@ -20,15 +22,15 @@ def finish(
 
     Args:
         codes: as drawn.
-        labels: their names.
+        codebook: what they mean. A pixel that loses a label keeps the others it has.
         largest: labels of which only the largest connected part stays (an organ that one has one of).
         fill: labels whose holes are filled, where the background is in them.
         least: label → fewest pixels of a part that stays.
     """
     found = codes
     for label in dict.fromkeys([*largest, *fill, *(least or {})]):
-        code = labels.index(label)
-        mask = found == code
+        code = codebook.labels.index(label)
+        mask = codebook.mask(found, code)
         if not mask.any():
             continue
         kept = mask
@@ -43,5 +45,5 @@ def finish(
             kept = stays[parts]
         if label in fill:
             kept = kept | (ndimage.binary_fill_holes(kept) & (found == 0))
-        found = np.where(kept, np.uint8(code), np.where(mask, np.uint8(0), found))
+        found = np.where(kept & ~mask, np.uint8(code), np.where(mask & ~kept, codebook.without(code)[found], found))
     return found

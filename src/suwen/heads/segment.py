@@ -1,4 +1,4 @@
-"""``segment``: one of K labels, or any of K labels, for every pixel."""
+"""``segment``: the labels of every pixel, one or, where they overlap, several."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from suwen.core.dataset import Dataset
 from suwen.core.errors import NameUnknown, RecipeError
 from suwen.core.features import Features
 from suwen.core.prediction import Prediction
+from suwen.data.codebook import IGNORED, Codebook
 from suwen.data.grid import Grid
-from suwen.data.mask_files import IGNORED
 from suwen.encoders.pyramid import CONVOLUTIONS
 from suwen.heads.finish import finish
-from suwen.heads.mask_losses import LOSSES, probabilities
+from suwen.heads.mask_losses import LOSSES
 from suwen.heads.unet import DECODERS, enlarged
 
 
@@ -28,6 +28,7 @@ class Segment(nn.Module):
     Args:
         width: not used; the maps are what it reads.
         labels: K names, the background first.
+        overlaps: sets of labels that pixels have together; each is an answer of its own, see `Codebook`.
         map_widths: channels of the maps, fine → coarse.
         dims: 2 for images, 3 for volumes.
         decoder: ``"unet"`` or ``"fcn"``, rows of `suwen.heads.unet.DECODERS`.
@@ -43,6 +44,7 @@ class Segment(nn.Module):
         NameUnknown: no such decoder or loss.
     """
 
+    members: Tensor | None
     needs: ClassVar[frozenset[str]] = frozenset({"maps"})
     metrics = (
         "dice",
@@ -67,6 +69,7 @@ class Segment(nn.Module):
         dims: int = 2,
         decoder: str = "unet",
         channels: int = 16,
+        overlaps: Sequence[Sequence[str]] = (),
         loss: str = "dice-ce",
         deep: int = 0,
         dropout: float = 0.0,
@@ -84,12 +87,16 @@ class Segment(nn.Module):
         for kind, name, known in (("decoder", decoder, DECODERS), ("loss", loss, LOSSES)):
             if name not in known:
                 raise NameUnknown(kind, name, known, fix=f"--set head.options.{kind}={next(iter(known))}")
-        self.labels, self.exclusive = labels, True
+        self.labels = labels
+        self.codebook = Codebook(labels, tuple(tuple(together) for together in overlaps))
+        members = torch.from_numpy(self.codebook.members) if overlaps else None
+        self.register_buffer("members", members, persistent=False)
         self.config: dict[str, Any] = {
             "name": "segment",
             "dims": dims,
             "decoder": decoder,
             "channels": channels,
+            "overlaps": [list(together) for together in overlaps],
             "loss": loss,
             "deep": deep,
             "dropout": dropout,
@@ -106,15 +113,17 @@ class Segment(nn.Module):
         self.decoder = made
         self.dropout = (nn.Dropout2d if dims == 2 else nn.Dropout3d)(dropout)
         widths: list[int] = made.widths[::-1][: 1 + deep]
-        self.linear = nn.ModuleList(CONVOLUTIONS[dims](given, len(labels), 1) for given in widths)
+        self.linear = nn.ModuleList(CONVOLUTIONS[dims](given, len(self.codebook), 1) for given in widths)
 
     @staticmethod
     def options_for(dataset: Dataset, train: np.ndarray, options: dict[str, Any]) -> dict[str, Any]:
-        """As they are; ``positive`` is no option of masks."""
-        return {name: value for name, value in options.items() if name != "positive"}
+        """As they are, with the overlaps of the masks; ``positive`` is no option of masks."""
+        overlaps = [list(together) for together in dataset.codebook.overlaps]  # type: ignore[attr-defined]
+        return {name: value for name, value in options.items() if name != "positive"} | {"overlaps": overlaps}
 
     def forward(self, features: Features) -> Tensor:
-        """Maps → logits ``(B, K, *S)`` at the size of the inputs; while training with `deep`, ``(B, D, K, *S)``."""
+        """Maps → logits ``(B, codes, *S)`` at the size of the inputs; while training with `deep`,
+        ``(B, D, codes, *S)``."""
         assert features.maps is not None and features.size is not None
         decoded: list[Tensor] = self.decoder(features.maps)[::-1]
         heads = self.linear if self.training else self.linear[:1]
@@ -127,25 +136,25 @@ class Segment(nn.Module):
         """The terms of the loss, added.
 
         Args:
-            logits: ``(B, K, *S)``, or ``(B, D, K, *S)``.
+            logits: ``(B, codes, *S)``, or ``(B, D, codes, *S)``.
             target: codes ``(B, *S)``; `IGNORED` does not count.
         """
         known = (target != IGNORED)[:, None]
         codes = torch.where(known[:, 0], target, torch.zeros_like(target)).long()
-        shares = torch.nn.functional.one_hot(codes, len(self.labels)).movedim(-1, 1).to(logits.dtype)
+        shares = torch.nn.functional.one_hot(codes, len(self.codebook)).movedim(-1, 1).to(logits.dtype)
         known = known.to(logits.dtype)
         levels = logits.unbind(1) if logits.ndim == target.ndim + 2 else (logits,)
         weights = [0.5**depth for depth in range(len(levels))]
         losses = [
-            weight * part * term(level, shares, known, self.exclusive)
+            weight * part * term(level, shares, known, self.members)
             for weight, level in zip(weights, levels, strict=True)
             for part, term in self.terms
         ]
         return torch.stack(losses).sum() / sum(weights)
 
     def probabilities(self, logits: Tensor, calibration: Calibration) -> Tensor:
-        """``(B, K, *S)`` calibrated probabilities."""
-        return probabilities(logits / calibration.temperature, self.exclusive)
+        """``(B, codes, *S)`` calibrated probabilities."""
+        return (logits / calibration.temperature).softmax(1)
 
     def decode(self, logits: Tensor, calibration: Calibration) -> list[Prediction]:
         """One Prediction an input: how many pixels have each label."""
@@ -153,21 +162,21 @@ class Segment(nn.Module):
         return [self.said(row.cpu().numpy(), Grid(tuple(row.shape)), calibration) for row in codes]
 
     def codes(self, probabilities: Tensor, calibration: Calibration) -> Tensor:
-        """uint8 ``(B, *S)``: the most probable label; of two, the second where it reaches the threshold."""
+        """uint8 ``(B, *S)``: the most probable one; of two, the second where it reaches the threshold."""
         if probabilities.shape[1] == 2 and calibration.threshold is not None:
             return (probabilities[:, 1] >= calibration.threshold).to(torch.uint8)
         return probabilities.argmax(1).to(torch.uint8)
 
     def finished(self, codes: np.ndarray) -> np.ndarray:
         """A drawn mask ``(*S)`` after what the recipe asks for."""
-        return finish(codes, self.labels, **self._finish)  # type: ignore[arg-type]
+        return finish(codes, self.codebook, **self._finish)  # type: ignore[arg-type]
 
     def said(self, codes: np.ndarray, grid: Grid, calibration: Calibration) -> Prediction:
         """What a mask says in numbers: label → ``{"size", "unit", "low", "high"}``, the background left out.
 
         The interval is None where validation was too small for one, or nothing was drawn.
         """
-        counts = np.bincount(codes.reshape(-1), minlength=len(self.labels))
+        counts = self.codebook.counts(np.bincount(codes.reshape(-1), minlength=len(self.codebook)))
         found = {}
         for label, count in zip(self.labels[1:], counts[1:].tolist(), strict=True):
             size, factor = count * grid.voxel, (calibration.sizes or {}).get(label)

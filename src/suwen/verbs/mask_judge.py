@@ -16,8 +16,8 @@ from suwen.core.model import Model
 from suwen.core.recipe import EvaluationSettings, Recipe
 from suwen.core.task import Task
 from suwen.data.cases import CaseSet
+from suwen.data.codebook import IGNORED, Codebook
 from suwen.data.grid import Grid
-from suwen.data.mask_files import IGNORED
 from suwen.data.resample import nearest
 from suwen.evaluation.calibration import fit_temperature
 from suwen.evaluation.content import Shown
@@ -60,7 +60,7 @@ class MaskJudge:
             return {}
 
         def probe(model: Model) -> dict[str, float]:
-            dice = _Counts(len(dataset.labels))
+            dice = _Counts(dataset.codebook)
             for row in rows.tolist():
                 grid = Grid(dataset.codes_of(row).shape)
                 codes = draw(model, dataset.pixels_of(row), grid, views=(), overlap=WATCHED).codes
@@ -105,7 +105,8 @@ class MaskJudge:
 
     def judge(self, model: Model, dataset: CaseSet, rows: np.ndarray) -> MaskOutcome:
         """Every image drawn at the size of its file and held against its mask."""
-        drawn = ((row, _planes(found.codes, len(dataset.labels))) for row, found in each_of(model, dataset, rows))
+        codebook = model.head.codebook  # type: ignore[attr-defined]
+        drawn = ((row, codebook.masks(found.codes)) for row, found in each_of(model, dataset, rows))
         return outcome_of(dataset, rows, drawn)
 
     def rows(self, dataset: CaseSet, split: str | None) -> np.ndarray:
@@ -128,7 +129,7 @@ class MaskJudge:
         if not len(train):
             return {}
         found: dict[str, dict[str, Any]] = {}
-        for name, drawer in drawers(self.task.baselines, train, len(dataset.labels)).items():
+        for name, drawer in drawers(self.task.baselines, train, dataset.codebook).items():
             found[name] = {
                 split: outcome_of(dataset, rows, _drawn_by(drawer, dataset, rows))
                 for split in outcomes
@@ -169,7 +170,7 @@ class MaskJudge:
         for kind, place in worst_median_best(outcome).items():
             row = int(rows[place])
             drawn = draw(model, dataset.pixels_of(row), dataset.grid(row))
-            image, masks = shown(dataset.pixels_of(row), dataset.truth(row), drawn, len(dataset.labels))
+            image, masks = shown(dataset.pixels_of(row), dataset.truth(row), drawn, dataset.codebook)
             figure = metric.function(outcome.take([place]))
             pictures.append(Shown(id=str(outcome.ids[place]), kind=kind, image_png=png(image), overlay_png=png(masks),
                                   figure=figure))  # fmt: skip
@@ -182,8 +183,8 @@ def outcome_of(dataset: CaseSet, rows: np.ndarray, drawn: Iterator[tuple[int, np
     grid = dataset.grid(int(rows[0])) if len(rows) else None
     for row, masks in drawn:
         truth = dataset.truth(row)
-        known, place = truth != IGNORED, dataset.grid(row)
-        found.append([agreement(mask & known, truth == code, place) for code, mask in enumerate(masks, start=1)])
+        known, place, true = truth != IGNORED, dataset.grid(row), dataset.codebook.masks(truth)
+        found.append([agreement(mask & known, there, place) for mask, there in zip(masks, true, strict=True)])
     return MaskOutcome.of(
         found,
         ids=dataset.ids[rows].tolist(),
@@ -192,10 +193,6 @@ def outcome_of(dataset: CaseSet, rows: np.ndarray, drawn: Iterator[tuple[int, np
         unit="px" if grid is None else grid.unit,
         metadata=dataset.metadata.iloc[rows],
     )
-
-
-def _planes(codes: np.ndarray, labels: int) -> np.ndarray:
-    return np.stack([codes == code for code in range(1, labels)])
 
 
 def _drawn_by(drawer: Drawer, dataset: CaseSet, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -226,17 +223,17 @@ class _Pairs(Sequence[tuple[np.ndarray, np.ndarray]]):
 class _Counts:
     """Dice of each label in each image, from counts alone."""
 
-    def __init__(self, labels: int) -> None:
-        self.labels = labels
+    def __init__(self, codebook: Codebook) -> None:
+        self.codebook = codebook
         self.found: list[np.ndarray] = []
 
     def add(self, said: np.ndarray, truth: np.ndarray) -> None:
         """One image."""
-        pairs = np.bincount(truth.reshape(-1).astype(np.int64) * 256 + said.reshape(-1), minlength=256 * 256).reshape(
-            256, 256
-        )[: self.labels, : self.labels]
-        both, total = np.diag(pairs), pairs.sum(axis=0) + pairs.sum(axis=1)
-        self.found.append(np.divide(2 * both, total, out=np.full(self.labels, np.nan), where=total > 0)[1:])
+        pairs = np.bincount(truth.reshape(-1).astype(np.int64) * 256 + said.reshape(-1), minlength=256 * 256)
+        pairs = pairs.reshape(256, 256)[: len(self.codebook), : len(self.codebook)]
+        members = self.codebook.members.astype(np.int64)
+        both, total = np.diag(members.T @ pairs @ members), (pairs.sum(axis=0) + pairs.sum(axis=1)) @ members
+        self.found.append(np.divide(2 * both, total, out=np.full(len(total), np.nan), where=total > 0)[1:])
 
     def mean(self) -> float:
         """Over labels of the mean over images."""
@@ -260,8 +257,8 @@ def _size_factors(
     for logits, truth in images:
         said = head.codes(head.probabilities(logits[None], model.calibration), model.calibration)[0].numpy()
         said = np.where(truth == IGNORED, 0, head.finished(said))
-        for code, label in enumerate(head.labels[1:], start=1):
-            drawn, true = int((said == code).sum()), int((truth == code).sum())
+        pair = (head.codebook.counts(np.bincount(codes.reshape(-1), minlength=256)) for codes in (said, truth))
+        for label, drawn, true in list(zip(head.labels, *(each.tolist() for each in pair), strict=True))[1:]:
             if true:
                 found[label].append(abs(math.log(drawn / true)) if drawn else math.inf)
     return {label: _quantile(errors, coverage) for label, errors in found.items()}

@@ -27,7 +27,7 @@ def answer_each(
             pixels, opened = preprocess.prepare(opened), opened.without_pixels()
             drawn = draw(model, pixels, opened.grid, uncertainty=getattr(deliver, "uncertainty", False), progress=True)
             answer = said_of(model, drawn)
-            found = Finding(sample, opened, drawn, answer, preprocess.classes)
+            found = Finding(sample, opened, drawn, answer, preprocess.classes, preprocess.codebook)
         except FileUnreadable as error:
             if not skip_bad:
                 raise

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from suwen.data.mask_files import IGNORED
+from suwen.data.codebook import IGNORED, Codebook
 from suwen.data.resample import resampled
 from suwen.explanation.overlay import picture
 from suwen.heads.draw import Drawn
@@ -19,14 +19,14 @@ MOST_SIDE = 768
 """Larger images are shown smaller, so that a page stays small."""
 
 
-def shown(pixels: np.ndarray, truth: np.ndarray, drawn: Drawn, labels: int) -> tuple[Image.Image, Image.Image]:
+def shown(pixels: np.ndarray, truth: np.ndarray, drawn: Drawn, codebook: Codebook) -> tuple[Image.Image, Image.Image]:
     """The image alone, and with outlines; of a volume the layer that shows most of the true mask, seen from the feet.
 
     Args:
         pixels: uint8 ``(C, *S)``, as the network sees them.
         truth: codes as the file has them.
         drawn: the same of the model.
-        labels: how many codes there are.
+        codebook: what codes mean.
     """
     grid = drawn.grid
     image = resampled(np.asarray(pixels), grid.body_shape)
@@ -38,24 +38,24 @@ def shown(pixels: np.ndarray, truth: np.ndarray, drawn: Drawn, labels: int) -> t
         image = image[:, ::-1, ::-1, layer].swapaxes(1, 2)
         true, said = (each[::-1, ::-1, layer].T for each in (true, said))
     alone = picture(image)
-    return alone, outlined(alone, true, said, labels)
+    return alone, outlined(alone, true, said, codebook)
 
 
-def outlined(image: Image.Image, truth: np.ndarray, said: np.ndarray, labels: int) -> Image.Image:
+def outlined(image: Image.Image, truth: np.ndarray, said: np.ndarray, codebook: Codebook) -> Image.Image:
     """The image with true masks light and drawn ones dark: each the line of pixels just inside its edge.
 
     Args:
         image: of a whole multiple of the masks' size.
         truth, said: uint8 codes ``(H, W)``.
-        labels: how many codes there are, the background with them.
+        codebook: what codes mean.
     """
     canvas = np.asarray(image.convert("RGB")).copy()
     scale = canvas.shape[0] // truth.shape[0]
     for codes, share in ((truth, 0.55), (said, 0.0)):
-        for code in range(1, labels):
-            mask = np.kron(np.where(codes == IGNORED, 0, codes) == code, np.ones((scale, scale), bool))
+        for number, there in enumerate(codebook.masks(codes)):
+            mask = np.kron(there, np.ones((scale, scale), bool))
             edge = mask & ~ndimage.binary_erosion(mask)
-            colour = np.array(COLOURS[(code - 1) % len(COLOURS)], np.float32)
+            colour = np.array(COLOURS[number % len(COLOURS)], np.float32)
             canvas[edge] = colour * (1 - share) + 255 * share
     found = Image.fromarray(canvas)
     if max(found.size) > MOST_SIDE:

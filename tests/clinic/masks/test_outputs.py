@@ -22,6 +22,7 @@ from suwen.core.calibration import Calibration
 from suwen.core.errors import DataError, NameUnknown
 from suwen.core.sample import Sample
 from suwen.data.case import Opened
+from suwen.data.codebook import Codebook
 from suwen.data.grid import Grid
 from suwen.data.picture import picture_of
 from suwen.data.segments import read_segments
@@ -47,7 +48,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def finding(source: Any, *, empty: bool = False) -> Finding:
+def finding(source: Any, *, empty: bool = False, overlaps: tuple[tuple[str, ...], ...] = ()) -> Finding:
     if isinstance(source, np.ndarray):
         content: Any = picture_of(source)
         grid = Grid(source.shape)
@@ -59,7 +60,9 @@ def finding(source: Any, *, empty: bool = False) -> Finding:
         inner = tuple(slice(2, 6) for _ in grid.shape)
         codes[inner] = 1
         codes[(*(slice(8, 11) for _ in grid.shape[:-1]), slice(1, 4))] = 2
-    head = Segment(0, tuple(CLASSES), map_widths=(2,), dims=codes.ndim)
+        if overlaps:
+            codes[(slice(3, 5), *inner[1:])] = 3
+    head = Segment(0, tuple(CLASSES), map_widths=(2,), dims=codes.ndim, overlaps=overlaps)
     answer = head.said(codes, grid, Calibration(sizes={"liver": 1.25, "odd thing": None}))
     answer.input, answer.model, answer.task = "in", "model@1234", "volume-segmentation"
     sample = Sample(id="a/scan.nii.gz", source=source, target=None, subject="S1")
@@ -69,6 +72,7 @@ def finding(source: Any, *, empty: bool = False) -> Finding:
         Drawn(codes, grid, np.zeros(2), np.full_like(codes, 9)),
         answer,
         CLASSES,
+        Codebook(tuple(CLASSES), overlaps),
     )
 
 
@@ -176,3 +180,30 @@ def test_inputs_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
 
 def test_every_output_says_what_it_is() -> None:
     assert all(row.summary and row.ending for row in OUTPUTS.values())
+
+
+BOTH = (("liver", "odd thing"),)
+
+
+def test_labels_that_overlap_get_a_file_each(series: Path, tmp_path: Path) -> None:
+    found = finding(np.zeros((20, 30), np.uint8), overlaps=BOTH)
+    paths = Writer(tmp_path, ["mask"])(found)
+    assert [path.name for path in paths] == ["scan.liver.png", "scan.odd_thing.png"]
+    for path, label in zip(paths, ("liver", "odd thing"), strict=True):
+        assert np.array_equal(np.asarray(Image.open(path)) == 1, found.mask(label))
+    paths = Writer(tmp_path, ["mask"])(finding(series, overlaps=BOTH))
+    assert [path.name for path in paths] == ["scan.liver.nii.gz", "scan.odd_thing.nii.gz"]
+    shapes = outlines(found)["labels"]
+    assert len(shapes["liver"]) == 1 and len(shapes["odd thing"]) == 2
+
+
+def test_segments_that_overlap_are_read_back_as_they_were_drawn(series: Path, tmp_path: Path) -> None:
+    hd = pytest.importorskip("highdicom")
+    found = finding(series, overlaps=BOTH)
+    (path,) = Writer(tmp_path, ["dicom-seg"])(found)
+    read = hd.seg.segread(path)
+    assert [item.SegmentLabel for item in read.SegmentSequence] == ["liver", "odd thing"]
+    uids = [str(header.SOPInstanceUID) for header in found.headers]
+    planes = read.get_pixels_by_source_instance(uids, combine_segments=False)
+    for number, label in enumerate(("liver", "odd thing")):
+        assert np.array_equal(planes[..., number].transpose(2, 1, 0) > 0, found.mask(label))

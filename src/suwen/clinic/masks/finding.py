@@ -10,6 +10,7 @@ import numpy as np
 from suwen.core.prediction import Prediction
 from suwen.core.sample import Sample
 from suwen.data.case import Opened
+from suwen.data.codebook import Codebook
 from suwen.heads.draw import Drawn
 
 
@@ -22,7 +23,8 @@ class Finding:
         opened: the same, read.
         drawn: codes as the file has its pixels.
         answer: what is said of it.
-        classes: label → value in mask files, in the order of the codes, the background first.
+        classes: label → value in mask files, the background first.
+        codebook: what codes mean.
     """
 
     sample: Sample
@@ -30,15 +32,20 @@ class Finding:
     drawn: Drawn
     answer: Prediction
     classes: dict[str, int]
+    codebook: Codebook
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the codes."""
-        return tuple(self.classes)
+        """All of them, the background first."""
+        return self.codebook.labels
+
+    def mask(self, label: str) -> np.ndarray:
+        """bool: where a label was drawn."""
+        return self.codebook.mask(self.drawn.codes, self.labels.index(label))
 
     @property
     def values(self) -> np.ndarray:
-        """The mask with the values that the files had which the model learned from."""
+        """The mask with the values that the files had which the model learned from; labels must not overlap."""
         table = np.array(list(self.classes.values()))
         kind = np.uint8 if table.max() < 256 else np.uint16
         values: np.ndarray = table.astype(kind)[self.drawn.codes]

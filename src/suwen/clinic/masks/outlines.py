@@ -21,9 +21,9 @@ def outlines(finding: Finding) -> dict[str, Any]:
     """
     codes, grid = finding.drawn.codes, finding.drawn.grid
     found: dict[str, list[dict[str, Any]]] = {}
-    for code, label in enumerate(finding.labels):
-        if code:
-            found[label] = _of_image(codes == code) if codes.ndim == 2 else _of_volume(codes == code, grid)
+    for label in finding.labels[1:]:
+        mask = finding.mask(label)
+        found[label] = _of_image(mask) if codes.ndim == 2 else _of_volume(mask, grid)
     return {
         "input": finding.answer.input,
         "model": finding.answer.model,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from suwen.clinic.masks.finding import Finding
@@ -18,6 +21,8 @@ from suwen.core.files import atomic_path, write_json
 from suwen.data.nifti import write_mask
 
 NIFTI = (".nii.gz", ".nii")
+UNSAFE = r"[^\w-]+"
+"""What the name of a label may hold and that of a file had better not."""
 
 
 @dataclass(frozen=True)
@@ -26,36 +31,66 @@ class Output:
 
     Attributes:
         ending: of its name, by the number of dimensions of the mask.
-        write: ``(path, finding)``.
+        write: ``(path, finding)`` → the files written.
         summary: for ``--help``.
     """
 
     ending: dict[int, str]
-    write: Callable[[Path, Finding], None]
+    write: Callable[[Path, Finding], list[Path]]
     summary: str
 
 
-def _write_mask(path: Path, finding: Finding) -> None:
-    if finding.drawn.codes.ndim == 3:
-        write_mask(path, finding.values, finding.opened.content)
-        return
-    with atomic_path(path) as temporary:
-        Image.fromarray(finding.values).save(temporary, "PNG")
+def _write_mask(path: Path, finding: Finding) -> list[Path]:
+    """One file with a value for each label; where labels overlap, one file each, 1 where the label is."""
+    if not finding.codebook.overlaps:
+        return [_write_values(path, finding.values, finding)]
+    name, ending = _parted(path)
+    return [
+        _write_values(path.with_name(f"{name}.{re.sub(UNSAFE, '_', label)}{ending}"), finding.mask(label), finding)
+        for label in finding.labels[1:]
+    ]
 
 
-def _write_uncertainty(path: Path, finding: Finding) -> None:
+def _write_uncertainty(path: Path, finding: Finding) -> list[Path]:
     doubt = finding.drawn.uncertainty
     assert doubt is not None
-    if doubt.ndim == 3:
-        write_mask(path, doubt, finding.opened.content)
-        return
+    return [_write_values(path, doubt, finding)]
+
+
+def _write_values(path: Path, values: np.ndarray, finding: Finding) -> Path:
+    values = values.astype(np.uint8) if values.dtype == bool else values
+    if values.ndim == 3:
+        write_mask(path, values, finding.opened.content)
+        return path
     with atomic_path(path) as temporary:
-        Image.fromarray(doubt).save(temporary, "PNG")
+        Image.fromarray(values).save(temporary, "PNG")
+    return path
+
+
+def _parted(path: Path) -> tuple[str, str]:
+    """Name and ending, of which ``.nii.gz`` is one."""
+    ending = next((end for end in NIFTI if path.name.endswith(end)), path.suffix)
+    return path.name[: -len(ending)], ending
+
+
+def _as_json(say: Callable[[Finding], dict[str, Any]]) -> Callable[[Path, Finding], list[Path]]:
+    def write(path: Path, finding: Finding) -> list[Path]:
+        write_json(path, say(finding))
+        return [path]
+
+    return write
+
+
+def _write_dicom(path: Path, finding: Finding) -> list[Path]:
+    write_segmentation(path, finding)
+    return [path]
 
 
 OUTPUTS: dict[str, Output] = {
     "mask": Output(
-        {2: ".png", 3: ".nii.gz"}, _write_mask, "values of the labels, at the input's size and place: PNG or NIfTI"
+        {2: ".png", 3: ".nii.gz"},
+        _write_mask,
+        "values of the labels, at the input's size and place: PNG or NIfTI; a file each where labels overlap",
     ),
     "uncertainty": Output(
         {2: ".uncertainty.png", 3: ".uncertainty.nii.gz"},
@@ -64,13 +99,13 @@ OUTPUTS: dict[str, Output] = {
     ),
     "contours": Output(
         {2: ".contours.json", 3: ".contours.json"},
-        lambda path, finding: write_json(path, outlines(finding)),
+        _as_json(outlines),
         "outlines as polygons, in pixels or in mm of the patient",
     ),
-    "dicom-seg": Output({3: ".seg.dcm"}, write_segmentation, "a DICOM segmentation of the series"),
+    "dicom-seg": Output({3: ".seg.dcm"}, _write_dicom, "a DICOM segmentation of the series"),
     "fhir": Output(
         {2: ".fhir.json", 3: ".fhir.json"},
-        lambda path, finding: write_json(path, observations(finding)),
+        _as_json(observations),
         "sizes as FHIR R4 Observations",
     ),
 }
@@ -100,14 +135,13 @@ class Writer:
             NameUnknown: there is no such file for this kind of input.
         """
         dims, stem = finding.drawn.codes.ndim, self._stem(finding.sample.id)
-        written = []
+        written: list[Path] = []
         for name in self.names:
             ending = OUTPUTS[name].ending.get(dims) if name in OUTPUTS else None
             if ending is None:
                 known = [each for each, row in OUTPUTS.items() if dims in row.ending]
                 raise NameUnknown("output", name, known, fix=f"--write {known[0]}")
-            written.append(self.folder / f"{stem}{ending}")
-            OUTPUTS[name].write(written[-1], finding)
+            written += OUTPUTS[name].write(self.folder / f"{stem}{ending}", finding)
         return written
 
     def _stem(self, id: str) -> str:

@@ -15,7 +15,7 @@ from suwen.core.files import atomic_path
 
 
 def write_segmentation(path: Path, finding: Finding) -> None:
-    """DICOM Segmentation Storage (PS3.3 A.51), binary, a segment a label that was drawn.
+    """DICOM Segmentation Storage (PS3.3 A.51), binary, a segment a label that was drawn; segments may overlap.
 
     Raises:
         DataError: the input is no DICOM series, or nothing was drawn.
@@ -34,7 +34,7 @@ def write_segmentation(path: Path, finding: Finding) -> None:
             why="a DICOM segmentation names the slices it was drawn on",
             fix="--write mask",
         )
-    shown = [code for code in range(1, len(finding.labels)) if (finding.drawn.codes == code).any()]
+    shown = [label for label in finding.labels[1:] if finding.mask(label).any()]
     if not shown:
         raise DataError(
             f"nothing was drawn on {finding.answer.input}",
@@ -47,20 +47,18 @@ def write_segmentation(path: Path, finding: Finding) -> None:
     segments = [
         SegmentDescription(
             segment_number=number,
-            segment_label=finding.labels[code],
+            segment_label=label,
             segmented_property_category=codes.SCT.AnatomicalStructure,
-            segmented_property_type=_concept(hd, finding.labels[code]),
+            segmented_property_type=_concept(hd, label),
             algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=algorithm,
         )
-        for number, code in enumerate(shown, start=1)
+        for number, label in enumerate(shown, start=1)
     ]
-    numbers = np.zeros(256, np.uint8)
-    numbers[shown] = np.arange(1, len(shown) + 1)
     made = Segmentation(
         source_images=headers,
-        # (column, row, slice) → (slice, row, column)
-        pixel_array=np.ascontiguousarray(numbers[finding.drawn.codes].transpose(2, 1, 0)),
+        # (column, row, slice) → (slice, row, column, segment), as segments that overlap need it
+        pixel_array=np.stack([finding.mask(label).transpose(2, 1, 0) for label in shown], axis=-1).astype(np.uint8),
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=segments,
         series_instance_uid=hd.UID(),
