@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from suwen.data.codebook import Codebook
 from suwen.heads.draw import entropy, network_of, on_grid
 from suwen.heads.unet import enlarged
 
@@ -70,6 +73,7 @@ def test_with_dropout_the_mean_of_the_samples_is_what_is_said_and_all_else_stays
 
     class Fake:
         views = ()
+        head = SimpleNamespace(codebook=Codebook(("background", "vessel")))
 
         def parts(self) -> dict[str, nn.Module]:
             return {"all": layer}

@@ -181,3 +181,41 @@ def test_labels_that_overlap_are_each_learned_drawn_and_explained(tmp_path: Path
     assert (cell & nucleus).sum() > 0.8 * nucleus.sum()
     assert suwen.explain(tmp_path / "run", tmp_path / "0.png", label="nucleus").faithfulness["gain"] > 0
     assert "inputs.overlaps" in (tmp_path / "run" / "report.html").read_text()
+
+
+def write_touching(root: Path, count: int, seed: int = 0) -> Path:
+    """Bright discs that touch; in the masks each is a number of its own."""
+    rng = np.random.default_rng(seed)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    places = np.stack(np.mgrid[:64, :64], -1)
+    for number in range(count):
+        centres = rng.uniform(8, 56, (14, 2))
+        away = np.linalg.norm(places[:, :, None] - centres, axis=-1)
+        ids = np.where(away.min(-1) < 9, away.argmin(-1) + 1, 0).astype(np.uint8)
+        image = np.clip(
+            rng.normal(60, 8, ids.shape) + 12 * np.minimum(9 - away.min(-1), 8) * (ids > 0) + 30 * (ids > 0), 0, 255
+        )
+        Image.fromarray(image.astype(np.uint8)).save(root / "images" / f"{number:02d}.png")
+        Image.fromarray(ids).save(root / "masks" / f"{number:02d}.png")
+    return root
+
+
+@pytest.mark.slow
+def test_objects_that_touch_are_told_apart(tmp_path: Path) -> None:
+    data = write_touching(tmp_path / "data", 30)
+    changes = (*TINY, "inputs.instances=true", "training.steps=300", "training.learning_rate=5e-3")
+    suwen.finetune("image-segmentation", data, set=changes, out=tmp_path / "run", quiet=True)
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    quality = metrics["splits"]["test"]["metrics"]["panoptic_quality"]["value"]
+    rival = metrics["baselines"]["otsu"]["test"]["metrics"]["panoptic_quality"]["value"]
+    assert quality > 0.6 and quality > rival + 0.3, (quality, rival)
+    other = write_touching(tmp_path / "other", 3, seed=9)
+    answers = suwen.predict(tmp_path / "run", other / "images", out=tmp_path / "out", write=("objects", "mask"))
+    for answer in answers:
+        true = np.asarray(Image.open(other / "masks" / Path(answer.input).name))
+        objects = np.asarray(Image.open(next(file for file in answer.files if file.endswith(".objects.png"))))
+        assert answer.answer["object"]["count"] == objects.max()
+        assert abs(int(objects.max()) - (len(np.unique(true)) - 1)) <= 4
+    figures = suwen.evaluate(tmp_path / "run", other, quiet=True)
+    assert figures["splits"]["test"]["metrics"]["panoptic_quality"]["value"] > 0.6

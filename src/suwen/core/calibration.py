@@ -16,6 +16,8 @@ class Calibration:
         coverage: the share of cases whose true label is in the prediction set, 1 - alpha.
         sizes: label → f of a drawn mask: its true size is between size / f and size · f in `coverage` of cases; None
             where validation had too few to say.
+        depths: label → how deep the valley between two of its objects must be, in pixels
+            (`suwen.heads.instances`); None where objects are not told apart.
         quantile: split-conformal quantile of ``1 - p(true label)`` on validation (Sadinle, Lei & Wasserman 2019, LAC);
             None where no set is given. Of numbers the quantile of |said - true|: half the width of an interval.
     """
@@ -25,6 +27,7 @@ class Calibration:
     coverage: float = 0.9
     quantile: float | None = None
     sizes: dict[str, float | None] | None = None
+    depths: dict[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields, JSON-able."""

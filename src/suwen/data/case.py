@@ -57,6 +57,11 @@ class DensePreprocess(Protocol):
         """What the codes of masks mean."""
         ...
 
+    @property
+    def instances(self) -> bool:
+        """Whether each value of a mask is an object of its own."""
+        ...
+
     def plan(self, shapes: np.ndarray) -> list[tuple[str, str, str]]:
         """(setting, value, why) of what was chosen, for inputs of these shapes (N, S) after preprocessing."""
         ...

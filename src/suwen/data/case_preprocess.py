@@ -44,6 +44,7 @@ class CasePreprocess(BaseModel):
         overlap: of neighbouring windows when it is asked, as a share of their sides.
         classes: label → its value in mask files, in the order of their codes, the background first.
         overlaps: sets of labels that pixels have together, where each label has a mask of its own.
+        instances: each value of a mask but 0 is an object of its own, all of one label.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +55,7 @@ class CasePreprocess(BaseModel):
     patch: tuple[int, int] = Field()
     classes: dict[str, int] = Field()
     overlaps: tuple[tuple[str, ...], ...] = ()
+    instances: bool = False
     asked: tuple[int, int] | None = None
     overlap: float = Field(default=0.5, ge=0, le=0.9)
 
@@ -74,10 +76,17 @@ class CasePreprocess(BaseModel):
     def _sets(cls, overlaps: tuple[tuple[str, ...], ...], info: ValidationInfo) -> tuple[tuple[str, ...], ...]:
         return checked_overlaps(overlaps, list(info.data.get("classes", {})))
 
+    @field_validator("instances")
+    @classmethod
+    def _one_kind(cls, instances: bool, info: ValidationInfo) -> bool:
+        if instances and len(info.data.get("classes", {})) != 2:
+            raise ValueError("where each value is an object of its own, there is one label besides the background")
+        return instances
+
     @property
     def codebook(self) -> Codebook:
         """What the codes of masks mean."""
-        return Codebook(tuple(self.classes), self.overlaps)
+        return Codebook(tuple(self.classes), self.overlaps, self.instances)
 
     @property
     def window(self) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from suwen.data.codebook import IGNORED, Codebook, sets_in
 from suwen.data.columns import Skipped, metadata_of, refuse_or_skip, texts_of
 from suwen.data.contents import for_each, stamp
 from suwen.data.grid import Grid
+from suwen.data.instances import numbered, touching
 from suwen.data.mask_files import MaskFiles, codes_of, mask_values, named
 from suwen.data.patches import Patches
 from suwen.data.resample import nearest
@@ -116,6 +117,13 @@ class CaseSet:
             return np.full(grid.shape, IGNORED, np.uint8)
         return read_codes(target, self.preprocess, grid, str(self.ids[row]))
 
+    def objects(self, row: int) -> np.ndarray | None:
+        """int32 numbers of objects as the file has them; None where masks do not tell them apart."""
+        target = self.masks[row]
+        if not self.preprocess.instances or target is None:
+            return None
+        return read_objects(target, self.grid(row), str(self.ids[row]))
+
     def take(self, index: np.ndarray) -> list[np.ndarray]:
         """The pixels of some rows, each of its own size."""
         return [self.pixels_of(int(row)) for row in index]
@@ -135,6 +143,26 @@ class Codes:
         return [self.cases.codes_of(int(row)) for row in rows]
 
 
+def read_objects(target: MaskFiles, grid: Grid, name: str) -> np.ndarray:
+    """int32 numbers of the objects in a mask in which each value is one, as its file has them.
+
+    Raises:
+        FileUnreadable: it cannot be decoded.
+        DataError: it has another size than its image, or there is none.
+    """
+    if target.whole is None:
+        raise DataError(f"{name} has no mask with a value for each object", why="there is nothing to tell apart",
+                        fix="name one mask an image, or drop inputs.instances")  # fmt: skip
+    values = mask_values(target.whole, grid)
+    _same_size(values, grid.shape, named(target.whole), name)
+    return numbered(values)
+
+
+def codes_of_objects(ids: np.ndarray, codebook: Codebook) -> np.ndarray:
+    """uint8: 1 within an object, the last code where it touches another."""
+    return np.where(touching(ids), np.uint8(len(codebook) - 1), (ids > 0).astype(np.uint8))
+
+
 def read_codes(target: MaskFiles, preprocess: DensePreprocess, grid: Grid, name: str) -> np.ndarray:
     """uint8 codes of the mask of one input, as its file has them.
 
@@ -142,7 +170,9 @@ def read_codes(target: MaskFiles, preprocess: DensePreprocess, grid: Grid, name:
         FileUnreadable: a file cannot be decoded.
         DataError: a mask of another size than its image, or a value without a label; the file is named.
     """
-    if target.whole is None:
+    if preprocess.instances:
+        codes = codes_of_objects(read_objects(target, grid, name), preprocess.codebook)
+    elif target.whole is None:
         codes = _together(target, preprocess.codebook, grid, name)
     else:
         values = mask_values(target.whole, grid)
@@ -209,6 +239,9 @@ def read_case(sample: Sample, preprocess: DensePreprocess) -> Case:
     if target is not None and (target.whole is not None or target.each):
         own = read_codes(target, preprocess, opened.grid, sample.id)
         codes = nearest(opened.grid.along_the_body(own), pixels.shape[1:])
+        if preprocess.instances and codes.shape != own.shape:  # lines where objects touch are thinner than a pixel now
+            ids = nearest(opened.grid.along_the_body(read_objects(target, opened.grid, sample.id)), codes.shape)
+            codes = np.where(codes == IGNORED, codes, codes_of_objects(ids, preprocess.codebook))
     return Case(pixels, codes, opened.grid, opened.mode, opened.digest())
 
 

@@ -27,13 +27,15 @@ class Codebook:
     Attributes:
         labels: K names, the background first; code k means label k alone.
         overlaps: sets of labels that pixels have together; their codes follow.
+        touching: the last code means the first label too, where one of its objects touches another.
     """
 
     labels: tuple[str, ...]
     overlaps: tuple[Set, ...] = ()
+    touching: bool = False
 
     def __len__(self) -> int:
-        return len(self.labels) + len(self.overlaps)
+        return len(self.labels) + len(self.overlaps) + self.touching
 
     @cached_property
     def members(self) -> np.ndarray:
@@ -42,11 +44,12 @@ class Codebook:
         found[: len(self.labels)] = np.eye(len(self.labels), dtype=bool)
         for code, together in enumerate(self.overlaps, start=len(self.labels)):
             found[code, [self.labels.index(label) for label in together]] = True
+        found[-1, 1] |= self.touching
         return found
 
     def mask(self, codes: np.ndarray, label: int) -> np.ndarray:
         """bool, of the shape of the codes: where a label is. Nowhere where a pixel does not count."""
-        if not self.overlaps:
+        if not self.overlaps and not self.touching:
             return np.asarray(codes == label)
         table = np.zeros(256, bool)
         table[: len(self)] = self.members[:, label]

@@ -137,7 +137,8 @@ def classes_from(values: Sequence[int], name: str) -> dict[str, int]:
         raise DataError(
             f"the masks hold {len(found)} different values, in {name} alone for example",
             why="a mask has one value for each label; so many come from JPEG, from interpolation or from an image",
-            fix="save masks as PNG without interpolation, or say which values mean what in labels.json",
+            fix="--set inputs.instances=true where each value is an object of its own, as a cell; else save masks as "
+            "PNG without interpolation, or say which values mean what in labels.json",
         )
     others = [value for value in found if value != 0]
     if not others:

@@ -116,6 +116,8 @@ def _classes(samples: Sequence[Sample], settings: dict[str, Any]) -> dict[str, i
     """Label → value: of the settings, else of the description beside the masks, else of what the masks hold."""
     if settings.get("classes"):
         return dict(settings["classes"])
+    if settings.get("instances"):
+        return _one_label(getattr(samples, "classes", None))
     each = dict.fromkeys(label for sample in samples if sample.target is not None for label in sample.target.each)
     if each:
         return {label: code for code, label in enumerate([BACKGROUND, *each])}
@@ -123,6 +125,12 @@ def _classes(samples: Sequence[Sample], settings: dict[str, Any]) -> dict[str, i
     if described is not None:
         return dict(described)
     return classes_from(*_values(samples))
+
+
+def _one_label(described: dict[str, int] | None) -> dict[str, int]:
+    """Of masks in which each value is an object: the one that the description names, or a plain word."""
+    named = [label for label, value in (described or {"object": 1}).items() if value]
+    return {BACKGROUND: 0} | {label: value for value, label in enumerate(named, start=1)}
 
 
 def _overlaps(samples: Sequence[Sample], labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -73,6 +73,11 @@ class WholeVolume(VolumeShades):
         return Codebook(())
 
     @property
+    def instances(self) -> bool:
+        """Nor objects."""
+        return False
+
+    @property
     def spacing_from(self) -> str:
         """Why the spacing is what it is, unless it was asked for."""
         return "the finest, not below the median of the volumes, at which they fit into the box"

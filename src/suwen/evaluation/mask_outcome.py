@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from suwen.core.errors import DataError
 from suwen.data.grid import Grid
+from suwen.data.instances import numbered
 from suwen.evaluation.outcome import Bools, Floats
 from suwen.evaluation.surface import bounding_box, surfaces
 
@@ -44,15 +45,25 @@ class Agreement:
     matched: float
 
 
-def agreement(said: Bools, truth: Bools, grid: Grid | Sequence[float], tolerance: float = TOLERANCE) -> Agreement:
+Objects = NDArray[np.int32] | None
+"""Numbers of objects, 0 where there is none; None where connected parts are the objects."""
+
+
+def agreement(
+    said: Bools,
+    truth: Bools,
+    grid: Grid | Sequence[float],
+    tolerance: float = TOLERANCE,
+    objects: tuple[Objects, Objects] = (None, None),
+) -> Agreement:
     """How far two masks agree on a grid, or at a spacing of pixels.
 
     A label that neither mask has gives NaN distances. One that only one of them has gives the length of the image's
     diagonal: a missed label must not vanish from the mean (Maier-Hein et al., Nature Methods 2024,
     doi:10.1038/s41592-023-02151-z, on undefined values).
 
-    Lesions are connected parts of the true mask (touching by a corner counts); one is found where a single pixel of it
-    was drawn, and a drawn part is false where it touches none.
+    Lesions are connected parts of the true mask (touching by a corner counts), or the drawn and the true `objects` that
+    are given; one is found where a single pixel of it was drawn, and a drawn part is false where it touches none.
     """
     spacing = grid.spacing if isinstance(grid, Grid) else tuple(grid)
     pixel = grid.voxel if isinstance(grid, Grid) else math.prod(spacing)
@@ -63,19 +74,21 @@ def agreement(said: Bools, truth: Bools, grid: Grid | Sequence[float], tolerance
         distances = surfaces(said, truth, spacing)
         hd95 = diagonal if distances is None else distances.hausdorff()
         surface = 0.0 if distances is None else distances.within(tolerance)
-    return Agreement(hit=hit, missed=missed, false=false, hd95=hd95, surface_dice=surface, **_lesions(said, truth))
+    parts = agreement_of_parts(said, truth, objects)
+    return Agreement(hit=hit, missed=missed, false=false, hd95=hd95, surface_dice=surface, **parts)
 
 
-def _lesions(said: Bools, truth: Bools) -> dict[str, float]:
+def agreement_of_parts(said: Bools, truth: Bools, objects: tuple[Objects, Objects] = (None, None)) -> dict[str, float]:
+    """The counts of an `Agreement`; see `agreement`."""
     union = said | truth
     none = dict.fromkeys(_COUNTS, 0.0)
     if not union.any():
         return none
     window = bounding_box(union)
     said, truth = said[window], truth[window]
-    every = np.ones((3,) * said.ndim)
-    true_parts, true_count = ndimage.label(truth, every)
-    said_parts, said_count = ndimage.label(said, every)
+    drawn, known = (None if each is None else each[window] for each in objects)
+    said_parts, said_count = _parts(said, drawn)
+    true_parts, true_count = _parts(truth, known)
     pairs, shared = np.unique(
         np.stack([true_parts[said & truth], said_parts[said & truth]]), axis=1, return_counts=True
     )
@@ -90,6 +103,15 @@ def _lesions(said: Bools, truth: Bools) -> dict[str, float]:
         "matched_iou": float(iou[iou > OVERLAP].sum()),
         "matched": float((iou > OVERLAP).sum()),
     }
+
+
+def _parts(mask: Bools, objects: Objects) -> tuple[NDArray[np.int32], int]:
+    """Numbers from 1 on of the objects within a mask, and how many there are."""
+    if objects is None:
+        found, count = ndimage.label(mask, np.ones((3,) * mask.ndim))
+        return found, int(count)
+    inside = numbered(np.where(mask, objects, 0))
+    return inside, int(inside.max(initial=0))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -40,14 +40,15 @@ class RegionHead(nn.Module):
         """``(B, K)``: logits averaged over the region; where labels overlap, the log-odds of each."""
         logits: Tensor = self.head(features)
         axes = tuple(range(2, logits.ndim))
-        codes: Tensor = (logits * self.region).sum(axes) / self.region.sum()
+        region: Tensor = self.region
+        codes: Tensor = (logits * region).sum(axes)[:, : len(self.head.codebook)] / region.sum()
         members: Tensor | None = self.head.members
         return codes if members is None else log_odds(codes, members)
 
     def probabilities(self, logits: Tensor, calibration: Any) -> Tensor:
         """``(B, K)``, as of pixels."""
         if self.head.members is not None:
-            return (logits / calibration.temperature).sigmoid()
+            return torch.sigmoid(logits / calibration.temperature)
         found: Tensor = self.head.probabilities(logits, calibration)
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from suwen.core.model import Model, evaluating
 from suwen.data.case import DensePreprocess
 from suwen.data.grid import Grid
 from suwen.data.progress import track
+from suwen.heads.instances import DEPTH, separate
 from suwen.heads.unet import enlarged
 from suwen.heads.windows import Network, Sliding, whole
 
@@ -31,12 +32,14 @@ class Drawn:
         pooled: float32 (D,).
         uncertainty: uint8, 0 where the model is sure of one label and 255 where it holds all for equally likely: the
             entropy of the probabilities over its largest value, log K. None where it was not asked for.
+        objects: label → int32 numbers of its objects, for labels whose objects are told apart.
     """
 
     codes: np.ndarray
     grid: Grid
     pooled: np.ndarray
     uncertainty: np.ndarray | None = None
+    objects: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 SAMPLES = 8
@@ -60,8 +63,10 @@ def network_of(model: Model, views: Sequence[str] | None = None, samples: int = 
     def sampled(inputs: Tensor) -> tuple[Tensor, Tensor]:
         with dropping(model):
             seen = [run(inputs) for _ in range(samples)]
-        mean = torch.stack([logits.softmax(1) for logits, _ in seen]).mean(0)
-        return mean.clamp_min(1e-12).log(), seen[0][1]
+        codes = len(model.head.codebook)  # type: ignore[attr-defined]
+        mean = torch.stack([logits[:, :codes].softmax(1) for logits, _ in seen]).mean(0).clamp_min(1e-12).log()
+        further = torch.stack([logits[:, codes:] for logits, _ in seen]).mean(0)
+        return torch.cat([mean, further], 1), seen[0][1]
 
     return run if samples == 1 else sampled
 
@@ -107,6 +112,7 @@ def draw(
     views: Sequence[str] | None = None,
     overlap: float | None = None,
     uncertainty: bool = False,
+    objects: bool = True,
     progress: bool = False,
 ) -> Drawn:
     """The mask of one preprocessed input.
@@ -117,8 +123,9 @@ def draw(
         grid: of the input's file, on which the mask is wanted.
         views: test-time views; the model's own unless given.
         overlap: of windows; that of the preprocessing unless given.
-        progress: show a bar if it takes over two seconds.
         uncertainty: give that of each pixel too; with `SAMPLES` samples where the model has dropout.
+        objects: tell objects apart, where the model can.
+        progress: show a bar if it takes over two seconds.
     """
     head: Any = model.head
     shape = grid.body_shape
@@ -126,15 +133,27 @@ def draw(
     sliding = sliding_of(model, pixels, views, samples, overlap)
     codes = np.empty(shape, np.uint8)
     doubt = np.empty(shape, np.uint8) if uncertainty else None
+    labels = head.instances if objects else ()
+    far = np.empty((len(labels), *shape), np.float16)
     with evaluating(model.parts().values()), torch.inference_mode():
         parts = track(sliding, "Drawing", sliding.layers, enabled=progress)
         for start, stop, logits in on_grid(parts, pixels.shape[1], shape):
             found = head.probabilities(logits[None], model.calibration)
             codes[start:stop] = head.codes(found, model.calibration)[0].cpu().numpy()
+            if labels:
+                far[:, start:stop] = logits[len(head.codebook) :].cpu().numpy()
             if doubt is not None:
                 doubt[start:stop] = (entropy(found)[0] * 255).round().to(torch.uint8).cpu().numpy()
     turned = None if doubt is None else grid.as_in_the_file(doubt)
-    return Drawn(grid.as_in_the_file(head.finished(codes)), grid, sliding.pooled.cpu().numpy(), turned)
+    codes = head.finished(codes)
+    depths = model.calibration.depths or {}
+    apart = {
+        label: grid.as_in_the_file(
+            separate(head.codebook.mask(codes, head.labels.index(label)), map, depths.get(label, DEPTH))
+        )
+        for label, map in zip(labels, far, strict=True)
+    }
+    return Drawn(grid.as_in_the_file(codes), grid, sliding.pooled.cpu().numpy(), turned, apart)
 
 
 def entropy(probabilities: Tensor) -> Tensor:

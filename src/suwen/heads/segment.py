@@ -18,6 +18,7 @@ from suwen.data.codebook import IGNORED, Codebook
 from suwen.data.grid import Grid
 from suwen.encoders.pyramid import CONVOLUTIONS
 from suwen.heads.finish import finish
+from suwen.heads.instances import distance_loss
 from suwen.heads.mask_losses import LOSSES
 from suwen.heads.unet import DECODERS, enlarged
 
@@ -37,6 +38,9 @@ class Segment(nn.Module):
         deep: how many of the decoder's coarser maps are judged too, each with half the weight of the finer one (deep
             supervision: Lee et al., AISTATS 2015; weights as in nnU-Net).
         dropout: on whole channels of what the last layer reads; with it, uncertainty can be drawn.
+        instances: labels whose objects are told apart where they touch, by a drawn map of distances, see
+            `suwen.heads.instances`; their maps are further channels, after those of the codes.
+        touching: codes mark where objects touch (`Codebook`).
         largest, fill, least: what a drawn mask goes through, see `suwen.heads.finish.finish`.
 
     Raises:
@@ -70,6 +74,8 @@ class Segment(nn.Module):
         decoder: str = "unet",
         channels: int = 16,
         overlaps: Sequence[Sequence[str]] = (),
+        instances: Sequence[str] = (),
+        touching: bool = False,
         loss: str = "dice-ce",
         deep: int = 0,
         dropout: float = 0.0,
@@ -88,8 +94,9 @@ class Segment(nn.Module):
             if name not in known:
                 raise NameUnknown(kind, name, known, fix=f"--set head.options.{kind}={next(iter(known))}")
         self.labels = labels
-        self.codebook = Codebook(labels, tuple(tuple(together) for together in overlaps))
-        members = torch.from_numpy(self.codebook.members) if overlaps else None
+        self.codebook = Codebook(labels, tuple(tuple(together) for together in overlaps), touching)
+        self.instances = tuple(instances)
+        members = torch.from_numpy(self.codebook.members) if overlaps or touching else None
         self.register_buffer("members", members, persistent=False)
         self.config: dict[str, Any] = {
             "name": "segment",
@@ -97,6 +104,8 @@ class Segment(nn.Module):
             "decoder": decoder,
             "channels": channels,
             "overlaps": [list(together) for together in overlaps],
+            "instances": list(instances),
+            "touching": touching,
             "loss": loss,
             "deep": deep,
             "dropout": dropout,
@@ -104,7 +113,7 @@ class Segment(nn.Module):
             "fill": list(fill),
             "least": dict(least or {}),
         }
-        for label in (*largest, *fill, *(least or {})):
+        for label in (*instances, *largest, *fill, *(least or {})):
             if label not in labels[1:]:
                 raise NameUnknown("label", label, labels[1:])
         self._finish = {"largest": largest, "fill": fill, "least": least}
@@ -113,16 +122,22 @@ class Segment(nn.Module):
         self.decoder = made
         self.dropout = (nn.Dropout2d if dims == 2 else nn.Dropout3d)(dropout)
         widths: list[int] = made.widths[::-1][: 1 + deep]
-        self.linear = nn.ModuleList(CONVOLUTIONS[dims](given, len(self.codebook), 1) for given in widths)
+        self.linear = nn.ModuleList(
+            CONVOLUTIONS[dims](given, len(self.codebook) + len(instances), 1) for given in widths
+        )
 
     @staticmethod
     def options_for(dataset: Dataset, train: np.ndarray, options: dict[str, Any]) -> dict[str, Any]:
-        """As they are, with the overlaps of the masks; ``positive`` is no option of masks."""
-        overlaps = [list(together) for together in dataset.codebook.overlaps]  # type: ignore[attr-defined]
-        return {name: value for name, value in options.items() if name != "positive"} | {"overlaps": overlaps}
+        """As they are, with what the masks say of overlaps and objects; ``positive`` is no option of masks."""
+        codebook: Codebook = dataset.codebook  # type: ignore[attr-defined]
+        found = {name: value for name, value in options.items() if name != "positive"}
+        if codebook.touching:
+            found = {"instances": [codebook.labels[1]]} | found
+        overlaps = [list(together) for together in codebook.overlaps]
+        return found | {"overlaps": overlaps, "touching": codebook.touching}
 
     def forward(self, features: Features) -> Tensor:
-        """Maps → logits ``(B, codes, *S)`` at the size of the inputs; while training with `deep`,
+        """Maps → logits ``(B, codes (+ instances), *S)`` at the size of the inputs; while training with `deep`,
         ``(B, D, codes, *S)``."""
         assert features.maps is not None and features.size is not None
         decoded: list[Tensor] = self.decoder(features.maps)[::-1]
@@ -139,6 +154,7 @@ class Segment(nn.Module):
             logits: ``(B, codes, *S)``, or ``(B, D, codes, *S)``.
             target: codes ``(B, *S)``; `IGNORED` does not count.
         """
+        inside = self._inside(target)
         known = (target != IGNORED)[:, None]
         codes = torch.where(known[:, 0], target, torch.zeros_like(target)).long()
         shares = torch.nn.functional.one_hot(codes, len(self.codebook)).movedim(-1, 1).to(logits.dtype)
@@ -146,15 +162,28 @@ class Segment(nn.Module):
         levels = logits.unbind(1) if logits.ndim == target.ndim + 2 else (logits,)
         weights = [0.5**depth for depth in range(len(levels))]
         losses = [
-            weight * part * term(level, shares, known, self.members)
+            weight * part * term(level[:, : len(self.codebook)], shares, known, self.members)
             for weight, level in zip(weights, levels, strict=True)
             for part, term in self.terms
         ]
+        if inside is not None:
+            losses.append(sum(weights) * distance_loss(levels[0][:, len(self.codebook) :], inside, known))
         return torch.stack(losses).sum() / sum(weights)
+
+    def _inside(self, target: Tensor) -> Tensor | None:
+        """bool ``(B, D, *S)``: within objects of the labels that are told apart, and not where they touch."""
+        if not self.instances:
+            return None
+        members = torch.from_numpy(self.codebook.members).to(target.device)
+        if self.codebook.touching:
+            members[-1] = False
+        known = torch.where(target == IGNORED, torch.zeros_like(target), target).long()
+        places = [self.labels.index(label) for label in self.instances]
+        return members[:, places][known].movedim(-1, 1)
 
     def probabilities(self, logits: Tensor, calibration: Calibration) -> Tensor:
         """``(B, codes, *S)`` calibrated probabilities."""
-        return (logits / calibration.temperature).softmax(1)
+        return (logits[:, : len(self.codebook)] / calibration.temperature).softmax(1)
 
     def decode(self, logits: Tensor, calibration: Calibration) -> list[Prediction]:
         """One Prediction an input: how many pixels have each label."""

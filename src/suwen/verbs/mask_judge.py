@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from suwen.core.calibration import Calibration
 from suwen.core.errors import DataError
 from suwen.core.model import Model
 from suwen.core.recipe import EvaluationSettings, Recipe
@@ -19,9 +16,7 @@ from suwen.data.cases import CaseSet
 from suwen.data.codebook import IGNORED, Codebook
 from suwen.data.grid import Grid
 from suwen.data.resample import nearest
-from suwen.evaluation.calibration import fit_temperature
 from suwen.evaluation.content import Shown
-from suwen.evaluation.domain import fit_domain
 from suwen.evaluation.intervals import bootstrap
 from suwen.evaluation.mask_baselines import Drawer, drawers
 from suwen.evaluation.mask_outcome import MaskOutcome, agreement
@@ -30,21 +25,13 @@ from suwen.evaluation.metrics import metric_of
 from suwen.evaluation.outcome import Threshold
 from suwen.evaluation.summarise import as_json, summarise
 from suwen.explanation.overlay import png
-from suwen.heads.draw import draw, each_of, logits_of
+from suwen.heads.draw import draw, each_of
 from suwen.verbs.judges import Outcomes
+from suwen.verbs.mask_calibration import calibrate
 from suwen.verbs.outlines import shown
-
-PIXELS = 20_000
-"""Of each validation image, by which the temperature is fitted."""
 
 WATCHED = 0.125
 """Overlap of windows while training is watched: a quarter of the work of what is asked at the end."""
-
-ENOUGH = 20
-"""Training and validation images without which no domain is fitted (`suwen.evaluation.domain.fit_domain`)."""
-
-STEPS = 100
-"""Thresholds tried, evenly spaced between 0 and 1."""
 
 
 class MaskJudge:
@@ -63,41 +50,15 @@ class MaskJudge:
             dice = _Counts(dataset.codebook)
             for row in rows.tolist():
                 grid = Grid(dataset.codes_of(row).shape)
-                codes = draw(model, dataset.pixels_of(row), grid, views=(), overlap=WATCHED).codes
+                codes = draw(model, dataset.pixels_of(row), grid, views=(), overlap=WATCHED, objects=False).codes
                 dice.add(codes, dataset.codes_of(row))
             return {"dice": dice.mean(), "score": dice.mean()}
 
         return {"probe": probe}
 
     def calibrate(self, model: Model, dataset: CaseSet, settings: EvaluationSettings) -> None:
-        """Temperature and, of two labels, the threshold with the best Dice, on validation; and the domain."""
-        rows = dataset.where("val")
-        if not len(rows):
-            return
-        logits, targets, pooled, histograms, sizes = [], [], [], [], []
-        rng = np.random.default_rng(0)
-        for row in rows.tolist():
-            found, seen = logits_of(model, dataset.pixels_of(row))
-            codes = dataset.codes_of(row).reshape(-1)
-            known = np.flatnonzero(codes != IGNORED)
-            flat = found.reshape(len(found), -1).cpu().numpy()
-            some = rng.choice(known, min(len(known), PIXELS), replace=False)
-            logits.append(flat[:, some].T)
-            targets.append(codes[some].astype(np.int64))
-            pooled.append(seen)
-            if len(dataset.labels) == 2:
-                histograms.append(_histograms(flat[:, known], codes[known]))
-            sizes.append((found.cpu(), np.asarray(dataset.codes_of(row))))
-        temperature = fit_temperature(np.concatenate(logits).astype(np.float64), np.concatenate(targets))
-        model.calibration = Calibration(temperature=temperature, coverage=settings.coverage)
-        if histograms:
-            model.calibration = replace(model.calibration, threshold=_best_threshold(histograms, temperature))
-        factors = _size_factors(model, sizes, settings.coverage)
-        model.calibration = replace(model.calibration, sizes=factors)
-        train = dataset.where("train")
-        if min(len(train), len(rows)) >= ENOUGH:  # every one is gone through whole, which takes its time
-            features = [logits_of(model, dataset.pixels_of(row), views=())[1] for row in _few(train)]
-            model.domain = fit_domain(np.stack(features), np.stack(pooled))
+        """See `suwen.verbs.mask_calibration.calibrate`."""
+        calibrate(model, dataset, settings)
 
     def explanations(self, model: Model, dataset: CaseSet, recipe: Recipe) -> dict[str, Any]:
         """None are compared while training."""
@@ -106,7 +67,7 @@ class MaskJudge:
     def judge(self, model: Model, dataset: CaseSet, rows: np.ndarray) -> MaskOutcome:
         """Every image drawn at the size of its file and held against its mask."""
         codebook = model.head.codebook  # type: ignore[attr-defined]
-        drawn = ((row, codebook.masks(found.codes)) for row, found in each_of(model, dataset, rows))
+        drawn = ((row, codebook.masks(found.codes), found.objects) for row, found in each_of(model, dataset, rows))
         return outcome_of(dataset, rows, drawn)
 
     def rows(self, dataset: CaseSet, split: str | None) -> np.ndarray:
@@ -170,21 +131,28 @@ class MaskJudge:
         for kind, place in worst_median_best(outcome).items():
             row = int(rows[place])
             drawn = draw(model, dataset.pixels_of(row), dataset.grid(row))
-            image, masks = shown(dataset.pixels_of(row), dataset.truth(row), drawn, dataset.codebook)
+            truth, objects = dataset.truth(row), dataset.objects(row)
+            image, masks = shown(dataset.pixels_of(row), truth, drawn, dataset.codebook, objects)
             figure = metric.function(outcome.take([place]))
             pictures.append(Shown(id=str(outcome.ids[place]), kind=kind, image_png=png(image), overlay_png=png(masks),
                                   figure=figure))  # fmt: skip
         return {"pictures": pictures, "temperature": model.calibration.temperature}
 
 
-def outcome_of(dataset: CaseSet, rows: np.ndarray, drawn: Iterator[tuple[int, np.ndarray]]) -> MaskOutcome:
-    """What was drawn, bool ``(K - 1, *S)`` an image, held against the truth."""
+def outcome_of(
+    dataset: CaseSet, rows: np.ndarray, drawn: Iterator[tuple[int, np.ndarray, dict[str, np.ndarray]]]
+) -> MaskOutcome:
+    """What was drawn, bool ``(K - 1, *S)`` an image and objects that were told apart, held against the truth."""
     found = []
     grid = dataset.grid(int(rows[0])) if len(rows) else None
-    for row, masks in drawn:
+    for row, masks, objects in drawn:
         truth = dataset.truth(row)
         known, place, true = truth != IGNORED, dataset.grid(row), dataset.codebook.masks(truth)
-        found.append([agreement(mask & known, there, place) for mask, there in zip(masks, true, strict=True)])
+        real = dataset.objects(row)
+        labels = zip(dataset.labels[1:], masks, true, strict=True)
+        found.append(
+            [agreement(mask & known, there, place, objects=(objects.get(label), real)) for label, mask, there in labels]
+        )
     return MaskOutcome.of(
         found,
         ids=dataset.ids[rows].tolist(),
@@ -195,15 +163,13 @@ def outcome_of(dataset: CaseSet, rows: np.ndarray, drawn: Iterator[tuple[int, np
     )
 
 
-def _drawn_by(drawer: Drawer, dataset: CaseSet, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def _drawn_by(
+    drawer: Drawer, dataset: CaseSet, rows: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, dict[str, np.ndarray]]]:
     for row in rows.tolist():
         grid = dataset.grid(row)
         masks = drawer(np.asarray(dataset.pixels_of(row)))
-        yield row, np.stack([grid.as_in_the_file(nearest(mask, grid.body_shape)) for mask in masks])
-
-
-def _few(rows: np.ndarray, most: int = 100) -> list[int]:
-    return [int(rows[place]) for place in np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
+        yield row, np.stack([grid.as_in_the_file(nearest(mask, grid.body_shape)) for mask in masks]), {}
 
 
 class _Pairs(Sequence[tuple[np.ndarray, np.ndarray]]):
@@ -240,45 +206,3 @@ class _Counts:
         found = np.stack(self.found)
         shown = found[:, np.isfinite(found).any(axis=0)]
         return float(np.nanmean(shown, axis=0).mean()) if shown.size else math.nan
-
-
-def _histograms(logits: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(log-odds of the second label, whether it is true) of the pixels of one image."""
-    return logits[1] - logits[0], codes == 1
-
-
-def _size_factors(
-    model: Model, images: list[tuple[torch.Tensor, np.ndarray]], coverage: float
-) -> dict[str, float | None]:
-    """Label → how many times larger or smaller than drawn it may truly be: the split-conformal quantile of
-    |log(drawn / true)| over the validation images that have it (Lei et al., JASA 2018;113:1094, section 2.2)."""
-    head: Any = model.head
-    found: dict[str, list[float]] = {label: [] for label in head.labels[1:]}
-    for logits, truth in images:
-        said = head.codes(head.probabilities(logits[None], model.calibration), model.calibration)[0].numpy()
-        said = np.where(truth == IGNORED, 0, head.finished(said))
-        pair = (head.codebook.counts(np.bincount(codes.reshape(-1), minlength=256)) for codes in (said, truth))
-        for label, drawn, true in list(zip(head.labels, *(each.tolist() for each in pair), strict=True))[1:]:
-            if true:
-                found[label].append(abs(math.log(drawn / true)) if drawn else math.inf)
-    return {label: _quantile(errors, coverage) for label, errors in found.items()}
-
-
-def _quantile(errors: list[float], coverage: float) -> float | None:
-    place = math.ceil((len(errors) + 1) * coverage)
-    if place > len(errors) or not math.isfinite(sorted(errors)[place - 1]):
-        return None
-    return round(math.exp(sorted(errors)[place - 1]), 4)
-
-
-def _best_threshold(images: list[tuple[np.ndarray, np.ndarray]], temperature: float) -> float:
-    """The probability from which pixels are drawn that gives the best mean Dice."""
-    edges = np.arange(1, STEPS) / STEPS
-    found = np.zeros((len(images), len(edges)))
-    for row, (odds, truth) in enumerate(images):
-        p = torch.from_numpy(odds / temperature).sigmoid().numpy()
-        place = np.searchsorted(edges, p, side="right")  # how many thresholds a pixel reaches
-        hits = np.bincount(place[truth], minlength=STEPS)[::-1].cumsum()[::-1][1:]
-        said = np.bincount(place, minlength=STEPS)[::-1].cumsum()[::-1][1:]
-        found[row] = 2 * hits / np.maximum(said + truth.sum(), 1)
-    return float(edges[found.mean(axis=0).argmax()])

@@ -43,6 +43,8 @@ def answer_each(
 def said_of(model: Model, drawn: Drawn) -> Prediction:
     """What a mask says, and whether its image is one that the model can judge."""
     answer: Prediction = model.head.said(drawn.codes, drawn.grid, model.calibration)  # type: ignore[attr-defined]
+    for label, objects in drawn.objects.items():
+        answer.answer[label]["count"] = int(objects.max(initial=0))
     if model.domain is not None:
         limit, distance = float(model.domain.limit[0]), float(model.domain.distance(drawn.pooled[None])[0])
         if distance > limit:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from suwen.data.codebook import IGNORED, Codebook
+from suwen.data.codebook import Codebook
+from suwen.data.grid import Grid
 from suwen.data.resample import resampled
 from suwen.explanation.overlay import picture
 from suwen.heads.draw import Drawn
@@ -19,7 +22,9 @@ MOST_SIDE = 768
 """Larger images are shown smaller, so that a page stays small."""
 
 
-def shown(pixels: np.ndarray, truth: np.ndarray, drawn: Drawn, codebook: Codebook) -> tuple[Image.Image, Image.Image]:
+def shown(
+    pixels: np.ndarray, truth: np.ndarray, drawn: Drawn, codebook: Codebook, objects: np.ndarray | None = None
+) -> tuple[Image.Image, Image.Image]:
     """The image alone, and with outlines; of a volume the layer that shows most of the true mask, seen from the feet.
 
     Args:
@@ -27,37 +32,51 @@ def shown(pixels: np.ndarray, truth: np.ndarray, drawn: Drawn, codebook: Codeboo
         truth: codes as the file has them.
         drawn: the same of the model.
         codebook: what codes mean.
+        objects: numbers of the true objects of the first label, where masks tell them apart.
     """
     grid = drawn.grid
     image = resampled(np.asarray(pixels), grid.body_shape)
-    true, said = grid.along_the_body(truth), grid.along_the_body(drawn.codes)
+    known = {} if objects is None else {codebook.labels[1]: objects}
+    true, said = _numbers(truth, codebook, known, grid), _numbers(drawn.codes, codebook, drawn.objects, grid)
     if truth.ndim == 3:
-        wanted = np.where(true == IGNORED, 0, true) > 0
-        layer = int((wanted if wanted.any() else said > 0).sum(axis=(0, 1)).argmax())
+        layer = int(((true if true.any() else said) > 0).sum(axis=(0, 1, 2)).argmax())
         # rows run from the front to the back, columns from the patient's right to the left, as films are hung
         image = image[:, ::-1, ::-1, layer].swapaxes(1, 2)
-        true, said = (each[::-1, ::-1, layer].T for each in (true, said))
+        true, said = (each[:, ::-1, ::-1, layer].swapaxes(1, 2) for each in (true, said))
     alone = picture(image)
-    return alone, outlined(alone, true, said, codebook)
+    return alone, outlined(alone, true, said)
 
 
-def outlined(image: Image.Image, truth: np.ndarray, said: np.ndarray, codebook: Codebook) -> Image.Image:
+def _numbers(codes: np.ndarray, codebook: Codebook, objects: Mapping[str, np.ndarray], grid: Grid) -> np.ndarray:
+    """int32 ``(K - 1, *S)``: objects of each label, or 1 where it is, along the body."""
+    masks = codebook.masks(codes).astype(np.int32)
+    for place, label in enumerate(codebook.labels[1:]):
+        masks[place] *= objects.get(label, np.int32(1))
+    return np.stack([grid.along_the_body(mask) for mask in masks])
+
+
+def outlined(image: Image.Image, truth: np.ndarray, said: np.ndarray) -> Image.Image:
     """The image with true masks light and drawn ones dark: each the line of pixels just inside its edge.
 
     Args:
         image: of a whole multiple of the masks' size.
-        truth, said: uint8 codes ``(H, W)``.
-        codebook: what codes mean.
+        truth, said: int32 ``(K, H, W)``: for each label the number of the object that a pixel belongs to, or 0.
     """
     canvas = np.asarray(image.convert("RGB")).copy()
-    scale = canvas.shape[0] // truth.shape[0]
-    for codes, share in ((truth, 0.55), (said, 0.0)):
-        for number, there in enumerate(codebook.masks(codes)):
-            mask = np.kron(there, np.ones((scale, scale), bool))
-            edge = mask & ~ndimage.binary_erosion(mask)
+    scale = canvas.shape[0] // truth.shape[1]
+    for masks, share in ((truth, 0.55), (said, 0.0)):
+        for number, objects in enumerate(masks):
             colour = np.array(COLOURS[number % len(COLOURS)], np.float32)
-            canvas[edge] = colour * (1 - share) + 255 * share
+            canvas[_edge(np.kron(objects, np.ones((scale, scale), np.int32)))] = colour * (1 - share) + 255 * share
     found = Image.fromarray(canvas)
     if max(found.size) > MOST_SIDE:
         found.thumbnail((MOST_SIDE, MOST_SIDE))
     return found
+
+
+def _edge(objects: np.ndarray) -> np.ndarray:
+    """bool: pixels of an object with one of another, or of none, at a side; the image's edge is one."""
+    cross = ndimage.generate_binary_structure(objects.ndim, 1)
+    high = ndimage.maximum_filter(objects, footprint=cross)
+    low = ndimage.minimum_filter(objects, footprint=cross, mode="constant")
+    return np.asarray((objects > 0) & ((high != objects) | (low != objects)))

@@ -19,7 +19,7 @@ from suwen.clinic.masks.observation import observations
 from suwen.clinic.masks.outlines import outlines, polygons
 from suwen.clinic.masks.outputs import OUTPUTS, Writer
 from suwen.core.calibration import Calibration
-from suwen.core.errors import DataError, NameUnknown
+from suwen.core.errors import DataError, NameUnknown, RecipeError
 from suwen.core.sample import Sample
 from suwen.data.case import Opened
 from suwen.data.codebook import Codebook
@@ -207,3 +207,25 @@ def test_segments_that_overlap_are_read_back_as_they_were_drawn(series: Path, tm
     planes = read.get_pixels_by_source_instance(uids, combine_segments=False)
     for number, label in enumerate(("liver", "odd thing")):
         assert np.array_equal(planes[..., number].transpose(2, 1, 0) > 0, found.mask(label))
+
+
+def test_objects_are_outlined_by_themselves_and_written_with_their_numbers(series: Path, tmp_path: Path) -> None:
+    for source, ending in ((np.zeros((20, 30), np.uint8), "png"), (series, "nii.gz")):
+        found = finding(source)
+        with pytest.raises(RecipeError, match="does not tell objects apart"):
+            Writer(tmp_path, ["objects"])(found)
+        mask = found.mask("liver")
+        objects = mask.astype(np.int32)
+        objects[4:] *= 2
+        found = replace(found, drawn=replace(found.drawn, objects={"liver": objects}))
+        lines = outlines(found)["labels"]["liver"]
+        assert {line["object"] for line in lines} == {1, 2}
+        layers = {number: [line for line in lines if line["object"] == number] for number in (1, 2)}
+        whole = outlines(finding(source))["labels"]["liver"]
+        ends = [np.concatenate([line["points"] for line in some]) for some in (*layers.values(), whole)]
+        assert np.allclose(np.minimum(ends[0].min(0), ends[1].min(0)), ends[2].min(0), atol=0.01)
+        assert np.allclose(np.maximum(ends[0].max(0), ends[1].max(0)), ends[2].max(0), atol=0.01)
+        (path,) = Writer(tmp_path, ["objects"])(found)
+        assert path.name == f"scan.objects.{ending}"
+        read = np.asarray(Image.open(path)) if ending == "png" else np.asarray(nibabel.load(path).dataobj)
+        assert np.array_equal(read, objects)

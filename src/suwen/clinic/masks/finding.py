@@ -48,7 +48,7 @@ class Finding:
         """The mask with the values that the files had which the model learned from; labels must not overlap."""
         table = np.array(list(self.classes.values()))
         kind = np.uint8 if table.max() < 256 else np.uint16
-        values: np.ndarray = table.astype(kind)[self.drawn.codes]
+        values: np.ndarray = table.astype(kind)[self.codebook.members.argmax(axis=1)][self.drawn.codes]
         return values
 
     @property

@@ -16,7 +16,7 @@ from suwen.clinic.masks.finding import Finding
 from suwen.clinic.masks.observation import observations
 from suwen.clinic.masks.outlines import outlines
 from suwen.clinic.masks.segmentation_object import write_segmentation
-from suwen.core.errors import NameUnknown
+from suwen.core.errors import NameUnknown, RecipeError
 from suwen.core.files import atomic_path, write_json
 from suwen.data.nifti import write_mask
 
@@ -57,6 +57,31 @@ def _write_uncertainty(path: Path, finding: Finding) -> list[Path]:
     return [_write_values(path, doubt, finding)]
 
 
+def _write_objects(path: Path, finding: Finding) -> list[Path]:
+    """One file a label; of one label under the plain name.
+
+    Raises:
+        RecipeError: the model does not tell objects apart.
+    """
+    drawn = finding.drawn.objects
+    if not drawn:
+        raise RecipeError(
+            f"{finding.answer.model} does not tell objects apart",
+            why="it learned which pixels have a label, not where one object ends and the next begins",
+            fix="train with --set inputs.instances=true, or with --set 'head.options.instances=[LABEL]'",
+        )
+    name, ending = _parted(path, ".objects")
+    names = ["" if len(drawn) == 1 else f".{re.sub(UNSAFE, '_', label)}" for label in drawn]
+    return [
+        _write_values(
+            path.with_name(f"{name}{label}{ending}"),
+            objects.astype(np.min_scalar_type(max(256, objects.max(initial=0)))),
+            finding,
+        )
+        for label, objects in zip(names, drawn.values(), strict=True)
+    ]
+
+
 def _write_values(path: Path, values: np.ndarray, finding: Finding) -> Path:
     values = values.astype(np.uint8) if values.dtype == bool else values
     if values.ndim == 3:
@@ -67,9 +92,9 @@ def _write_values(path: Path, values: np.ndarray, finding: Finding) -> Path:
     return path
 
 
-def _parted(path: Path) -> tuple[str, str]:
-    """Name and ending, of which ``.nii.gz`` is one."""
-    ending = next((end for end in NIFTI if path.name.endswith(end)), path.suffix)
+def _parted(path: Path, before: str = "") -> tuple[str, str]:
+    """Name and ending, of which ``.nii.gz`` is one, with what stands before it."""
+    ending = before + next((end for end in NIFTI if path.name.endswith(end)), path.suffix)
     return path.name[: -len(ending)], ending
 
 
@@ -96,6 +121,11 @@ OUTPUTS: dict[str, Output] = {
         {2: ".uncertainty.png", 3: ".uncertainty.nii.gz"},
         _write_uncertainty,
         "how unsure the model is of each pixel, 0 to 255: PNG or NIfTI",
+    ),
+    "objects": Output(
+        {2: ".objects.png", 3: ".objects.nii.gz"},
+        _write_objects,
+        "a number for each object, where the model tells them apart: PNG or NIfTI, a file a label",
     ),
     "contours": Output(
         {2: ".contours.json", 3: ".contours.json"},
