@@ -181,7 +181,7 @@ def volumes(
     scans = 12 if quick else scans
     hospital = folder / "hospital"
     if not hospital.is_dir():
-        suwen.simulate(patients=4 * scans, seed=3, out=hospital, wards=["volumes"], scans=scans)
+        suwen.simulate(patients=4 * scans, seed=11, out=hospital, wards=["volumes"], scans=scans)
     shares = ("data.train=0.68", "data.val=0.12", "data.test=0.2")
     part = _trained("run", hospital / "volumes", recipe, [*shares, *(QUICK if quick else ())], folder)
     labels = list(part.metrics["splits"]["test"]["labels"])

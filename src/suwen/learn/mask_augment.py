@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,23 +16,26 @@ from torch import Generator, Tensor
 
 from suwen.core.dataset import Batch
 from suwen.core.errors import NameUnknown, RecipeError
+from suwen.learn import fade
 from suwen.learn.augment import TRANSFORMS, Draws, affine_matrix, check_settings
 from suwen.learn.processes import Part
 
 
 @dataclass(frozen=True)
 class Together:
-    """A transform that moves pixels.
+    """A transform of pixels that knows their labels.
 
     Attributes:
         defaults: settings and their values.
         draw: ``(B, settings, generator) → draws``.
         apply: ``(images, codes, draws) → images, codes``.
+        most: settings that may not be larger.
     """
 
     defaults: dict[str, float]
     draw: Callable[[int, dict[str, float], Generator], Draws]
     apply: Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]]
+    most: dict[str, float] = field(default_factory=lambda: {"p": 1.0})
 
 
 def _flip(images: Tensor, codes: Tensor, d: Draws) -> tuple[Tensor, Tensor]:
@@ -61,12 +64,20 @@ MOVING: dict[str, Together] = {
     "flip": Together(TRANSFORMS["flip"].defaults, TRANSFORMS["flip"].draw, _flip),
     "turn": Together({"p": 1.0}, _draw_turn, _turn),
 }
+LABELLED: dict[str, Together] = {
+    "fade": Together(
+        fade.DEFAULTS, fade.draw_fade, lambda images, codes, d: (fade.fade(images, codes, d), codes), fade.MOST
+    )
+}
+"""Transforms that leave every pixel in its place, and treat labelled ones differently."""
+
 SHADING = ("intensity", "sharpness", "noise")
 """Rows of `suwen.learn.augment.TRANSFORMS` that leave every pixel in its place."""
 
 KNOWN: dict[str, dict[str, float]] = {
     **{name: row.defaults for name, row in MOVING.items()},
     "affine": TRANSFORMS["affine"].defaults,
+    **{name: row.defaults for name, row in LABELLED.items()},
     **{name: TRANSFORMS[name].defaults for name in SHADING},
 }
 
@@ -94,8 +105,8 @@ class MaskAugment:
     """
 
     mixes = False
-    known = KNOWN
-    default = DEFAULT
+    known: ClassVar[dict[str, dict[str, float]]] = KNOWN
+    default: ClassVar[dict[str, dict[str, float]]] = DEFAULT
 
     def __init__(self, allowed: dict[str, dict[str, Any]] | None, labels: int) -> None:
         chosen = self.default if allowed is None else allowed
@@ -121,6 +132,9 @@ class MaskAugment:
         if part is not None:
             draws = {name: {key: values[part.rows] for key, values in each.items()} for name, each in draws.items()}
         images, codes = self.move(images, codes, draws)
+        for name, row in LABELLED.items():
+            if name in draws:
+                images, codes = row.apply(images, codes, draws[name])
         for name in SHADING:
             if name in draws:
                 images = TRANSFORMS[name].apply(images, draws[name])
@@ -128,11 +142,13 @@ class MaskAugment:
 
     def most(self, name: str) -> dict[str, float]:
         """Settings of a transform that may not exceed these."""
-        return TRANSFORMS[name].most if name in TRANSFORMS else {"p": 1}
+        row = (MOVING | LABELLED).get(name)
+        return TRANSFORMS[name].most if row is None else row.most
 
     def draw(self, name: str, count: int, settings: dict[str, float], generator: Generator) -> Draws:
         """What one transform draws for so many patches."""
-        draw = MOVING[name].draw if name in MOVING else TRANSFORMS[name].draw
+        row = (MOVING | LABELLED).get(name)
+        draw = TRANSFORMS[name].draw if row is None else row.draw
         return draw(count, settings, generator)
 
     def move(self, images: Tensor, codes: Tensor, draws: dict[str, Draws]) -> tuple[Tensor, Tensor]:

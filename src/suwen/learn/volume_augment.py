@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from suwen.learn.augment import TRANSFORMS, Draws
-from suwen.learn.mask_augment import SHADING, MaskAugment, moved
+from suwen.learn.mask_augment import LABELLED, SHADING, MaskAugment, moved
 
 AXES = {"right": -3, "front": -2, "head": -1}
 """Of the body, and where they are in a batch."""
@@ -16,11 +16,13 @@ AXES = {"right": -3, "front": -2, "head": -1}
 KNOWN: dict[str, dict[str, float]] = {
     "flip": dict.fromkeys(AXES, 0.0),
     "affine": {"rotate": 10, "scale": 0.15},
+    **{name: row.defaults for name, row in LABELLED.items()},
     **{name: TRANSFORMS[name].defaults for name in SHADING},
 }
 
 DEFAULT: dict[str, dict[str, float]] = {
     "affine": {"rotate": 10, "scale": 0.15},
+    "fade": {},
     "intensity": {"brightness": 0.05, "contrast": 0.15, "gamma": 0.1},
     "noise": {"level": 0.03},
 }
@@ -37,7 +39,7 @@ class VolumeAugment(MaskAugment):
         """Settings of a transform that may not exceed these."""
         if name == "flip":
             return dict.fromkeys(AXES, 1.0)
-        return {"rotate": 180, "scale": 0.9} if name == "affine" else TRANSFORMS[name].most
+        return {"rotate": 180, "scale": 0.9} if name == "affine" else super().most(name)
 
     def draw(self, name: str, count: int, settings: dict[str, float], generator: Generator) -> Draws:
         """What one transform draws for so many patches."""

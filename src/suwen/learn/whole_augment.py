@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Generator
 
 from suwen.core.dataset import Batch
+from suwen.learn.mask_augment import LABELLED
 from suwen.learn.processes import Part
 from suwen.learn.volume_augment import VolumeAugment
 
 
 class WholeAugment(VolumeAugment):
     """As `VolumeAugment`; there are no masks, targets stay, and what is turned in from outside continues the edge."""
+
+    known: ClassVar[dict[str, dict[str, float]]] = {
+        name: settings for name, settings in VolumeAugment.known.items() if name not in LABELLED
+    }
+    default: ClassVar[dict[str, dict[str, float]]] = {
+        name: settings for name, settings in VolumeAugment.default.items() if name not in LABELLED
+    }
 
     def __call__(self, batch: Batch, generator: Generator, part: Part | None = None) -> Batch:
         """A batch whose inputs are changed."""
