@@ -61,11 +61,20 @@ def test_cells_are_learned_and_every_figure_stands_beside_its_baselines(drawn: P
         metrics["baselines"]["otsu"]["test"]["metrics"]["dice"]["value"] > 0.9
     )  # bright squares: Otsu is hard to beat
     assert metrics["data"]["counts"]["train"] == {"background": 14, "cell": 14}
+    unsure = test["uncertainty"]
+    assert unsure["pixels"] > 100 and 0 <= unsure["metrics"]["ece"]["value"] < 0.5
+    assert unsure["metrics"]["error_auroc"]["value"] > 0.5
 
 
 def test_the_report_shows_the_worst_and_the_best(drawn: Path) -> None:
     page = (drawn / "report.html").read_text()
-    for words in ("The model draws cell with Dice", "Worst, median and best", "Part by part", "Otsu&#39;s threshold"):
+    for words in (
+        "The model draws cell with Dice",
+        "Worst, median and best",
+        "Part by part",
+        "Otsu&#39;s threshold",
+        "come true?",
+    ):
         assert words in page
 
 

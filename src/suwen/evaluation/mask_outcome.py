@@ -15,7 +15,7 @@ from scipy import ndimage
 from suwen.core.errors import DataError
 from suwen.data.grid import Grid
 from suwen.data.instances import numbered
-from suwen.evaluation.outcome import Bools, Floats
+from suwen.evaluation.outcome import Bools, Floats, Outcome
 from suwen.evaluation.surface import bounding_box, surfaces
 
 TOLERANCE = 2.0
@@ -126,6 +126,7 @@ class MaskOutcome:
         found_lesions, missed_lesions, false_lesions, drawn_lesions, matched: (N, K) counts.
         matched_iou: (N, K) the sum of the IoUs of matched parts.
         unit: of the sizes, ``"px"`` or ``"mL"``.
+        pixels: what was said of some pixels, and what was true; their subjects are those of the images.
         metadata: N rows of further columns.
     """
 
@@ -145,6 +146,7 @@ class MaskOutcome:
     matched: Floats
     unit: str = "px"
     metadata: pd.DataFrame = field(default_factory=pd.DataFrame)
+    pixels: Outcome | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -169,7 +171,7 @@ class MaskOutcome:
             raise DataError(
                 "no images to evaluate", why="every figure would be undefined", fix="check the split's size"
             )
-        columns = {
+        columns: dict[str, Any] = {
             part.name: np.array([[getattr(cell, part.name) for cell in row] for row in rows])
             for part in fields(Agreement)
         }
@@ -239,7 +241,7 @@ class MaskOutcome:
             for part in fields(self)
             if isinstance(value := getattr(self, part.name), np.ndarray)
         }
-        return replace(self, **arrays, metadata=self.metadata.iloc[rows].reset_index(drop=True))
+        return replace(self, **arrays, metadata=self.metadata.iloc[rows].reset_index(drop=True), pixels=None)
 
     def note(self) -> str:
         """What keeps these images from being compared with others; empty if nothing does."""

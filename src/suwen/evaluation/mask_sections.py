@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from suwen.evaluation.content import ReportContent
+from suwen.evaluation.figures import reliability_figure
 from suwen.evaluation.mask_outcome import MaskOutcome
 from suwen.evaluation.section import Picture, Section, data_uri, drawn
 from suwen.evaluation.svg import NEUTRAL, draw_svg, series_style
@@ -50,6 +51,17 @@ def _sizes(content: ReportContent, words: Words) -> Section:
         sentences.append(words["mask_temperature"].format(temperature=number(content.temperature, words)))
     drawings = drawn((sizes_figure(outcome, words), words["sizes_caption"]))
     return Section("sizes", words["sizes"], sentences, drawings=drawings)
+
+
+def _uncertainty(content: ReportContent, words: Words) -> Section | None:
+    outcome: MaskOutcome = content.outcomes[content.split]
+    found = content.metrics["splits"][content.split].get("uncertainty")
+    if outcome.pixels is None or found is None:
+        return None
+    figures = {name: figure_cell(each, words).text for name, each in found["metrics"].items()}
+    text = words["pixels_text"].format(count=found["pixels"], **figures)
+    drawings = drawn((reliability_figure(None, outcome.pixels, words), words["pixels_caption"]))
+    return Section("uncertainty", words["pixels"], [text], drawings=drawings)
 
 
 def _shown(content: ReportContent, words: Words) -> Section | None:
@@ -99,5 +111,5 @@ def worst_median_best(outcome: MaskOutcome) -> dict[str, int]:
     return unique
 
 
-MASK_SECTIONS = (_shown, _by_label, _parts, _sizes)
+MASK_SECTIONS = (_shown, _by_label, _parts, _sizes, _uncertainty)
 """In the order of the page."""

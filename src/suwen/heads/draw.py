@@ -18,6 +18,7 @@ from suwen.data.case import DensePreprocess
 from suwen.data.grid import Grid
 from suwen.data.progress import track
 from suwen.heads.instances import DEPTH, separate
+from suwen.heads.pixels import PixelSample
 from suwen.heads.unet import enlarged
 from suwen.heads.windows import Network, Sliding, whole
 
@@ -113,6 +114,7 @@ def draw(
     overlap: float | None = None,
     uncertainty: bool = False,
     objects: bool = True,
+    sample: PixelSample | None = None,
     progress: bool = False,
 ) -> Drawn:
     """The mask of one preprocessed input.
@@ -125,6 +127,7 @@ def draw(
         overlap: of windows; that of the preprocessing unless given.
         uncertainty: give that of each pixel too; with `SAMPLES` samples where the model has dropout.
         objects: tell objects apart, where the model can.
+        sample: is shown the probabilities.
         progress: show a bar if it takes over two seconds.
     """
     head: Any = model.head
@@ -140,6 +143,8 @@ def draw(
         for start, stop, logits in on_grid(parts, pixels.shape[1], shape):
             found = head.probabilities(logits[None], model.calibration)
             codes[start:stop] = head.codes(found, model.calibration)[0].cpu().numpy()
+            if sample is not None:
+                sample.see(start, found[0])
             if labels:
                 far[:, start:stop] = logits[len(head.codebook) :].cpu().numpy()
             if doubt is not None:
@@ -220,9 +225,3 @@ def logits_of(model: Model, pixels: np.ndarray, *, views: Sequence[str] | None =
     with evaluating(model.parts().values()), torch.inference_mode():
         logits = whole(sliding)
     return logits, sliding.pooled.cpu().numpy()
-
-
-def each_of(model: Model, dataset: Any, rows: np.ndarray, **options: Any) -> Iterator[tuple[int, Drawn]]:
-    """Row by row the mask as its file has it, with a bar if it takes over two seconds."""
-    for row in track(rows.tolist(), "Drawing", len(rows)):
-        yield row, draw(model, dataset.pixels_of(row), dataset.grid(row), **options)

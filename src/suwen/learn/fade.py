@@ -12,6 +12,9 @@ from suwen.learn.augment import Draws
 DEFAULTS = {"p": 0.5, "most": 0.75, "largest": 0.02}
 MOST = {"p": 1.0, "most": 1.0, "largest": 1.0}
 
+MARGIN = 6
+"""Pixels around a part that count as its surroundings."""
+
 _MEANS = {2: F.avg_pool2d, 3: F.avg_pool3d}
 _LARGEST = {2: F.max_pool2d, 3: F.max_pool3d}
 
@@ -53,20 +56,34 @@ def fade(images: Tensor, codes: Tensor, draws: Draws) -> Tensor:
 
 def _faded(image: Tensor, there: Tensor, share: float) -> Tensor:
     dims = there.ndim
+    window, reach = _window(there)
+    there, part = there[window], image[(slice(None), *window)]
     wide = _LARGEST[dims](there.to(image.dtype)[None, None], 3, 1, 1)
     soft = _MEANS[dims](wide, 3, 1, 1)[0]
     outside = 1 - wide
-    around = _mean(image[None] * outside, there) / _mean(outside, there).clamp_min(1e-6)
-    return image + share * soft * (around[0] - image)
+    around = _mean(part[None] * outside, reach) / _mean(outside, reach).clamp_min(1e-6)
+    changed = image.clone()
+    changed[(slice(None), *window)] = part + share * soft * (around[0] - part)
+    return changed
 
 
-def _mean(values: Tensor, there: Tensor) -> Tensor:
-    """Means of boxes so wide that from the middle of a part they reach beyond it, one axis after the other."""
-    pool = _MEANS[there.ndim]
-    for axis in range(there.ndim):
+def _window(there: Tensor) -> tuple[tuple[slice, ...], list[int]]:
+    """The box around a part with `MARGIN` on each side, and how far along each axis its middle is from beyond it."""
+    window, reach = [], []
+    for axis, side in enumerate(there.shape):
         filled = there.any(dim=tuple(other for other in range(there.ndim) if other != axis)).nonzero()
-        reach = min(int(filled.max() - filled.min()) + 4, there.shape[axis] - 1)
-        kernel, room = [1] * there.ndim, [0] * there.ndim
-        kernel[axis], room[axis] = 2 * (reach // 2) + 1, reach // 2
-        values = pool(values, kernel, 1, room, count_include_pad=True)
+        low, high = int(filled.min()), int(filled.max()) + 1
+        start, stop = max(0, low - MARGIN), min(side, high + MARGIN)
+        window.append(slice(start, stop))
+        reach.append(min((high - low) // 2 + 2, (stop - start) // 2))
+    return tuple(window), reach
+
+
+def _mean(values: Tensor, reach: list[int]) -> Tensor:
+    """Means of boxes that reach so far to both sides, one axis after the other."""
+    pool = _MEANS[len(reach)]
+    for axis, far in enumerate(reach):
+        kernel, room = [1] * len(reach), [0] * len(reach)
+        kernel[axis], room[axis] = 2 * far + 1, far
+        values = pool(values, kernel, 1, room)
     return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,20 @@ from suwen.core.task import Task
 from suwen.data.cases import CaseSet
 from suwen.data.codebook import IGNORED, Codebook
 from suwen.data.grid import Grid
+from suwen.data.progress import track
 from suwen.data.resample import nearest
 from suwen.evaluation.content import Shown
 from suwen.evaluation.intervals import bootstrap
 from suwen.evaluation.mask_baselines import Drawer, drawers
 from suwen.evaluation.mask_outcome import MaskOutcome, agreement
+from suwen.evaluation.mask_pixels import uncertainty_figures
 from suwen.evaluation.mask_sections import worst_median_best
 from suwen.evaluation.metrics import metric_of
-from suwen.evaluation.outcome import Threshold
+from suwen.evaluation.outcome import Outcome, Threshold
 from suwen.evaluation.summarise import as_json, summarise
 from suwen.explanation.overlay import png
-from suwen.heads.draw import draw, each_of
+from suwen.heads.draw import Drawn, draw
+from suwen.heads.pixels import PixelSample
 from suwen.verbs.judges import Outcomes
 from suwen.verbs.mask_calibration import calibrate
 from suwen.verbs.outlines import shown
@@ -66,9 +70,11 @@ class MaskJudge:
 
     def judge(self, model: Model, dataset: CaseSet, rows: np.ndarray) -> MaskOutcome:
         """Every image drawn at the size of its file and held against its mask."""
-        codebook = model.head.codebook  # type: ignore[attr-defined]
-        drawn = ((row, codebook.masks(found.codes), found.objects) for row, found in each_of(model, dataset, rows))
-        return outcome_of(dataset, rows, drawn)
+        pixels = _Pixels(dataset)
+        drawn = ((row, model.head.codebook.masks(found.codes), found.objects)  # type: ignore[attr-defined]
+                 for row, found in pixels.seen_by(model, rows))  # fmt: skip
+        outcome = outcome_of(dataset, rows, drawn)
+        return replace(outcome, pixels=pixels.outcome())
 
     def rows(self, dataset: CaseSet, split: str | None) -> np.ndarray:
         """See `suwen.verbs.judges.Judge.rows`."""
@@ -121,6 +127,8 @@ class MaskJudge:
             }
             for column, label in enumerate(outcome.labels)
         }
+        if outcome.pixels is not None:
+            found["uncertainty"] = uncertainty_figures(outcome.pixels, resamples=resamples, seed=seed)
         return found | {"labels": labels}
 
     def report(self, model: Model, dataset: CaseSet, rows: np.ndarray, outcomes: Outcomes) -> dict[str, Any]:
@@ -170,6 +178,43 @@ def _drawn_by(
         grid = dataset.grid(row)
         masks = drawer(np.asarray(dataset.pixels_of(row)))
         yield row, np.stack([grid.as_in_the_file(nearest(mask, grid.body_shape)) for mask in masks]), {}
+
+
+class _Pixels:
+    """Some pixels of each image that is drawn, what was said of them and what is true."""
+
+    def __init__(self, dataset: CaseSet) -> None:
+        self.dataset = dataset
+        self.said: list[np.ndarray] = []
+        self.true: list[np.ndarray] = []
+        self.rows: list[int] = []
+
+    def seen_by(self, model: Model, rows: np.ndarray) -> Iterator[tuple[int, Drawn]]:
+        """Row by row what was drawn."""
+        for row in track(rows.tolist(), "Drawing", len(rows)):
+            sample, grid = PixelSample(seed=row), self.dataset.grid(row)
+            drawn = draw(model, self.dataset.pixels_of(row), grid, sample=sample)
+            places, said = sample.taken()
+            true = grid.along_the_body(self.dataset.truth(row)).reshape(-1)[places]
+            known = true != IGNORED
+            if known.any():
+                self.said.append(said[known])
+                self.true.append(true[known])
+                self.rows += [row] * int(known.sum())
+            yield row, drawn
+
+    def outcome(self) -> Outcome | None:
+        """All of them; None where the model was sure of the background everywhere."""
+        if not self.rows:
+            return None
+        codebook = self.dataset.codebook
+        return Outcome(
+            ids=np.array(self.dataset.ids[self.rows].tolist(), np.str_),
+            subjects=np.array(self.dataset.subjects[self.rows].tolist(), np.str_),
+            target=np.concatenate(self.true).astype(np.int64),
+            probabilities=np.concatenate(self.said),
+            labels=tuple(" + ".join(codebook.named(code)) for code in range(len(codebook))),
+        )
 
 
 class _Pairs(Sequence[tuple[np.ndarray, np.ndarray]]):
