@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
 from suwen.evaluation.surface import bounding_box, surface_of, surfaces
@@ -56,3 +58,22 @@ def test_the_edge_of_the_image_is_a_surface() -> None:
     mask = np.ones((5, 5), bool)
     assert surface_of(np.pad(mask, 1)).sum() == 16
     assert bounding_box(np.pad(mask, 2)) == (slice(2, 7), slice(2, 7))
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(40, 50), (18, 20, 16)]))
+@settings(max_examples=20, deadline=None)
+def test_both_ways_to_distances_are_one(seed: int, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(seed)
+    masks = [ndimage.gaussian_filter(rng.normal(size=shape), 2) > 0.05 for _ in range(2)]
+    spacing = rng.uniform(0.5, 3, len(shape)).tolist()
+    if not all(mask.any() for mask in masks):
+        return
+    found = {}
+    for sparse in (0, 10**9):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("suwen.evaluation.surface.SPARSE", sparse)
+            found[sparse] = surfaces(*masks, spacing)
+    tree, whole = found[0], found[10**9]
+    assert tree is not None and whole is not None
+    np.testing.assert_allclose(tree.there, whole.there, atol=1e-9)
+    np.testing.assert_allclose(tree.back, whole.back, atol=1e-9)

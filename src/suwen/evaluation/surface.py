@@ -8,8 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from suwen.evaluation.outcome import Bools, Floats
+
+SPARSE = 30
+"""Where fewer than one pixel in so many is surface, a tree is faster (measured: 7 times on organs; slower on noise, of
+which a quarter is surface)."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,18 @@ def surfaces(first: Bools, second: Bools, spacing: Sequence[float]) -> Surfaces 
         return None
     window = bounding_box(first | second)
     one, other = surface_of(_framed(first[window])), surface_of(_framed(second[window]))
-    to_other = ndimage.distance_transform_edt(~other, sampling=spacing)
-    to_one = ndimage.distance_transform_edt(~one, sampling=spacing)
-    return Surfaces(to_other[one], to_one[other])
+    return Surfaces(_distances(one, other, spacing), _distances(other, one, spacing))
+
+
+def _distances(one: Bools, other: Bools, spacing: Sequence[float]) -> Floats:
+    """From each pixel of one surface to the nearest of the other: by a k-d tree of the other, or, where there are many
+    pixels for the size of the image, by distances of the whole image. Both are exact."""
+    if one.sum() * SPARSE > one.size:
+        whole: Floats = ndimage.distance_transform_edt(~other, sampling=spacing)
+        return whole[one]
+    places, asked = (np.argwhere(surface) * np.asarray(spacing, np.float64) for surface in (other, one))
+    found, _ = cKDTree(places, balanced_tree=False).query(asked)
+    return np.asarray(found, np.float64)
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:

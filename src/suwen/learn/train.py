@@ -29,6 +29,7 @@ from suwen.learn.device import choose_precision, is_sharded, make_fabric
 from suwen.learn.fit import fit
 from suwen.learn.layout import lay_channels_last
 from suwen.learn.log import Log
+from suwen.learn.memory import training_bytes
 from suwen.learn.objectives.pseudo_labels import with_pseudo_labels
 from suwen.learn.optimizer import make_optimizer, make_rate
 from suwen.learn.processes import told
@@ -81,6 +82,7 @@ def train(
     folder: Path | None = None,
     logs: Sequence[Log] = (),
     unlabelled: Dataset | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Trained:
     """Train on the rows of the split ``train``, choose the epoch on ``val``.
 
@@ -93,6 +95,7 @@ def train(
         folder: for checkpoints; an existing one is gone on from.
         logs: told each step and epoch.
         unlabelled: further inputs, whose split ``train`` is learned from without labels.
+        say: is told what a step takes, before the first.
     """
     rows = dataset.where("train")
     if not len(rows):
@@ -121,6 +124,8 @@ def train(
     if compiled:
         compile_steps(module)
     batches = _batches(task, lesson, np.repeat(rows, settings.patches), recipe, fabric.device, unlabelled)
+    if say is not None:
+        say(_plan(model, batches, recipe, precision))
     progress = _learn(
         module,
         batches,
@@ -135,6 +140,16 @@ def train(
     )
     model.encoder = adaptation.finish(model.encoder)
     return Trained(_ready(model), progress, precision, str(fabric.device), compiled)
+
+
+def _plan(model: Model, batches: Batches, recipe: Recipe, precision: str) -> str:
+    """A sentence about a step: what is in a batch, how many there are, and about how much memory it takes."""
+    preprocess: Any = model.preprocess
+    sides = getattr(preprocess, "patch", None) or (preprocess.size,) * 2
+    shape = (recipe.training.batch_size, preprocess.channels, *sides)
+    memory = training_bytes(model, shape, recipe.training, precision)
+    known = "" if memory is None else f"; about {memory / 2**30:.1f} GiB of memory for a step"
+    return f"batches of {' x '.join(map(str, shape))}, {len(batches)} an epoch{known}"
 
 
 def _learn(

@@ -220,7 +220,12 @@ class Finetuning:
             f"[bold]{self.recipe.encoder.name}[/], {self.recipe.training.epochs} epochs → {self.run.path}"
         )
         logs = make_logs(self.logs, self.run, self.console, self.recipe)
-        trained = material.train(self.recipe, folder=self.run.checkpoints, logs=logs)
+        trained = material.train(
+            self.recipe,
+            folder=self.run.checkpoints,
+            logs=logs,
+            say=lambda line: self.console.print(line, highlight=False),
+        )
         model, history = trained.model, trained.progress.history
         judge.calibrate(model, dataset, self.recipe.evaluation)
         explanations = judge.explanations(model, dataset, self.recipe)
