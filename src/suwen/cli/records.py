@@ -70,3 +70,16 @@ def timeline(
             text = event.get("text", "").replace("\n", " ")[:80]
             parts = (event.get("time", "-"), event["code"], event.get("description", ""), value, text)
             typer.echo("  ".join(part for part in parts if part))
+
+
+@records.command()
+def export(
+    store: Store,
+    to: Annotated[str, typer.Option(help="Format: omop.")],
+    out: Annotated[str, typer.Option(help="A new folder.")] = "export",
+) -> None:
+    """Write a store in another format, from which it can be imported again with equal events.
+
+    Example:  suwen records export store/ --to omop --out cdm/
+    """
+    VERBS["records"].export(store, to, out=out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from suwen.core.errors import NameUnknown
 from suwen.data.records.building import Imported, import_records
+from suwen.data.records.omop_export import export_omop
 from suwen.data.records.quality import Finding, check_store, refuse_broken
 from suwen.data.records.store import RecordStore
 
@@ -82,6 +84,32 @@ def timeline(store: str | Path, subject: int) -> Iterator[dict[str, Any]]:
             "encounter": row.get("encounter_id"),
         }
         yield {name: value for name, value in told.items() if value is not None}
+
+
+def export(store: str | Path, to: str, *, out: str | Path, quiet: bool = False) -> Path:
+    """Write a store in another format, from which it can be imported again with equal events.
+
+    Args:
+        store: the folder.
+        to: a row of `EXPORTS`.
+        out: a new folder.
+        quiet: print nothing.
+
+    Raises:
+        NameUnknown: no such format.
+        DataError: the folder holds other files, or an event cannot be written in it.
+    """
+    if to not in EXPORTS:
+        raise NameUnknown("format to export to", to, EXPORTS, fix=f"--to {next(iter(EXPORTS))}")
+    opened = RecordStore(store)
+    EXPORTS[to](opened.tables(), Path(out), opened.codes)
+    if not quiet:
+        Console().print(f"{len(opened):,} events written to {out}", highlight=False)
+    return Path(out)
+
+
+EXPORTS: dict[str, Callable[..., Any]] = {"omop": export_omop}
+"""Format → what writes tables of events, to a folder, with what is known of their codes."""
 
 
 def _told(time: datetime | None) -> str | None:

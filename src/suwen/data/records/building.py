@@ -54,7 +54,8 @@ HELD = 1_000_000
 WORK = ".import"
 NOTE = "note.json"
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)

@@ -101,11 +101,11 @@ class Check:
 
 def _not_meds(table: pa.Table) -> str | None:
     """What keeps a table from being MEDS; None where nothing does."""
-    import meds
     from flexible_schema import SchemaValidationError, TableValidationError
+    from meds.schema import DataSchema
 
     try:
-        meds.DataSchema.validate(table)
+        DataSchema.validate(table)
     except (SchemaValidationError, TableValidationError) as error:
         return " ".join(str(error).split())[:200]
     return None
