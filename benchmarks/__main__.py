@@ -54,6 +54,10 @@ BENCHMARKS = {
         "1024 x 1024 x 600 voxels: memory while they are drawn",
     ),
     "mask-speed": ("benchmarks.mask_speed:mask_speed", "learning to draw, and drawing, against PyTorch with MONAI"),
+    "record-features": (
+        "benchmarks.record_features:record_features",
+        "lab values in windows before labels: suwen's kernels against DuckDB and Polars",
+    ),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from suwen.cli.main import COMMANDS, app
+from suwen.cli.main import COMMANDS, GROUPS, app
 from suwen.core.registry import VERBS
 
 ONLY_ON_THE_COMMAND_LINE = {"json", "csv"}
@@ -22,8 +22,23 @@ def suwen(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[s
 
 
 def test_every_verb_is_a_command() -> None:
-    assert sorted(COMMANDS) == VERBS.names()
-    assert len(app.registered_commands) == len(COMMANDS)
+    assert sorted(COMMANDS + GROUPS) == VERBS.names()
+    assert len(app.registered_commands) == len(COMMANDS) and len(app.registered_groups) == len(GROUPS)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_has_the_functions_of_its_verb(group: str) -> None:
+    (commands,) = (each.typer_instance for each in app.registered_groups if each.name == group)
+    assert commands is not None and commands.registered_commands
+    for command in commands.registered_commands:
+        assert command.callback is not None
+        verb = getattr(VERBS[group], command.callback.__name__)
+        typed, called = (inspect.signature(each).parameters for each in (command.callback, verb))
+        assert set(typed) - set(called) <= ONLY_ON_THE_COMMAND_LINE
+        assert set(called) - set(typed) <= {"quiet"}
+        name = command.name or command.callback.__name__
+        said = suwen(group, name, "--help")
+        assert said.returncode == 0 and "Example" in said.stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -39,6 +39,10 @@ COMMANDS = (
 for _name in COMMANDS:
     app.command(_name)(getattr(import_module(f"suwen.cli.{_name}"), _name))
 
+GROUPS = ("records",)
+for _name in GROUPS:
+    app.add_typer(getattr(import_module(f"suwen.cli.{_name}"), _name), name=_name)
+
 
 @app.callback()
 def _version(

@@ -90,4 +90,5 @@ READERS = Registry("reader", "suwen.readers", listed="suwen tasks   shows which 
 EXPLANATIONS = Registry("explanation", "suwen.explanations", listed="suwen explanations")
 STRATEGIES = Registry("strategy", "suwen.strategies", listed="suwen query --help   names them at --strategy")
 PARTS = Registry("parts", "suwen.parts", listed="suwen explanations")
+IMPORTERS = Registry("format of records", "suwen.importers", listed="suwen records import --help")
 VERBS = Registry("verb", "suwen.verbs", listed="suwen --help")

@@ -1,0 +1,85 @@
+"""``suwen records``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from suwen.core.registry import IMPORTERS, VERBS
+
+records = typer.Typer(help="Health records: any format in, one store (MEDS), looked at and told.", no_args_is_help=True)
+
+Store = Annotated[str, typer.Argument(help="Folder of the store.")]
+
+
+@records.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="File or folder to import.")],
+    kind: Annotated[str, typer.Option("--from", help=f"Its format: {', '.join(IMPORTERS.names())}.")],
+    out: Annotated[str, typer.Option(help="Folder of the store, made or added to.")] = "store",
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    shards: Annotated[int | None, typer.Option(min=1, help="Files of a new store; as needed unless given.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print what came of it as JSON.")] = False,
+) -> None:
+    """Import records; run again it goes on where it was stopped, and changes nothing that is there already.
+
+    Example:  suwen records import bundles/ --from fhir --out store/
+    """
+    found = VERBS["records"].import_(source, kind, out=out, workers=workers, shards=shards, quiet=json)
+    if json:
+        from dataclasses import asdict
+        from json import dumps
+
+        typer.echo(dumps(asdict(found), ensure_ascii=False))
+
+
+@records.command()
+def check(
+    store: Store, json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False
+) -> None:
+    """Look at a store: whether it is MEDS, and what in it cannot be. Exits with 2 where something breaks it.
+
+    Example:  suwen records check store/
+    """
+    found = VERBS["records"].check(store, quiet=json)
+    if json:
+        from dataclasses import asdict
+        from json import dumps
+
+        typer.echo(dumps([asdict(each) for each in found], ensure_ascii=False))
+
+
+@records.command()
+def timeline(
+    store: Store,
+    subject: Annotated[int, typer.Argument(help="Number of the subject.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object an event.")] = False,
+) -> None:
+    """What is known of one subject, event by event.
+
+    Example:  suwen records timeline store/ 12
+    """
+    for event in VERBS["records"].timeline(store, subject):
+        if json:
+            from json import dumps
+
+            typer.echo(dumps(event, ensure_ascii=False))
+        else:
+            value = " ".join(str(event[name]) for name in ("value", "unit") if name in event)
+            text = event.get("text", "").replace("\n", " ")[:80]
+            parts = (event.get("time", "-"), event["code"], event.get("description", ""), value, text)
+            typer.echo("  ".join(part for part in parts if part))
+
+
+@records.command()
+def export(
+    store: Store,
+    to: Annotated[str, typer.Option(help="Format: omop.")],
+    out: Annotated[str, typer.Option(help="A new folder.")] = "export",
+) -> None:
+    """Write a store in another format, from which it can be imported again with equal events.
+
+    Example:  suwen records export store/ --to omop --out cdm/
+    """
+    VERBS["records"].export(store, to, out=out)

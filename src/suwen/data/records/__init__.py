@@ -1,0 +1,1 @@
+"""Health records: any format in, one store, one integer-coded column cache."""

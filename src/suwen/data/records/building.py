@@ -1,0 +1,291 @@
+"""Records of any format → a `RecordStore`: part by part, shard by shard, resumable, idempotent, in bounded memory.
+
+Each part is read once and its events are laid down by shard; a part counts as read when its note is written. Then each
+shard is put in order. A killed import goes on with the parts that have no note; what is imported again changes nothing,
+since every event is kept once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from suwen.core.errors import DataError
+from suwen.core.files import atomic_path, write_json, write_text
+from suwen.core.registry import IMPORTERS
+from suwen.data.progress import track
+from suwen.data.records.events import SCHEMA
+from suwen.data.records.rejects import KEPT, Rejects
+from suwen.data.records.source import Described, Importer, Part
+from suwen.data.records.store import (
+    CODES,
+    CODES_SCHEMA,
+    DATA,
+    DATASET,
+    MADE,
+    REJECTED,
+    RecordStore,
+    in_order,
+    read_shard,
+    shard_name,
+    shard_of,
+)
+
+SHARD_BYTES = 64 * 2**20
+"""Of the source, for each shard: an event takes a tenth of that in the store, and a shard fits in memory many times."""
+
+MOST_SHARDS = 256
+HELD = 1_000_000
+"""Events of a part that are in memory before they are laid down."""
+
+WORK = ".import"
+NOTE = "note.json"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What came of an import.
+
+    Attributes:
+        parts, known: how many were read now, and how many had been before.
+        events: in the store afterwards.
+        subjects: likewise.
+        repeated: events that were there already, or twice in the source.
+        rejected: reason → how many.
+    """
+
+    parts: int
+    known: int
+    events: int
+    subjects: int
+    repeated: int
+    rejected: dict[str, int]
+
+
+def import_records(
+    source: Path, kind: str, out: Path, *, workers: int = 1, shards: int | None = None, progress: bool = True
+) -> Imported:
+    """Import a source into a store, which is made or added to.
+
+    Args:
+        source: file or folder.
+        kind: a row of ``suwen.importers``.
+        out: the store.
+        workers: processes.
+        shards: files of a new store; as its source needs unless given.
+        progress: show bars.
+
+    Raises:
+        DataError: nothing to import; a folder that is no store; another number of shards than the store has.
+        FileUnreadable: a file of the source is damaged.
+    """
+    importer: Importer = IMPORTERS[kind]
+    parts = {key_of(kind, part): part for part in importer.parts(source)}
+    count = _shards(out, shards, sum(part.size for part in parts.values()))
+    store_known = RecordStore(out).made.get("imports", {}) if (out / DATA).is_dir() else {}
+    fresh = {key: part for key, part in parts.items() if key not in store_known}
+    work = out / WORK
+    waiting = [(kind, key, part, work, count) for key, part in fresh.items() if not (work / key / NOTE).is_file()]
+    for _ in track(_each(lay_down, waiting, workers), "Reading", len(waiting), enabled=progress):
+        pass
+    notes = {key: _note(work / key) for key in fresh}
+    (out / DATA).mkdir(parents=True, exist_ok=True)
+    merging = [(out, number, [work / key for key in fresh]) for number in range(count)] if fresh else []
+    repeated = sum(track(_each(put_in_order, merging, workers), "Sorting", len(merging), enabled=progress))
+    _finish(out, kind, count, store_known, notes)
+    shutil.rmtree(work, ignore_errors=True)
+    return _summary(out, notes, len(parts) - len(fresh), repeated)
+
+
+def key_of(kind: str, part: Part) -> str:
+    """What a part is known by: its format, name and options, and size and time of its files."""
+    stamps = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in part.files]
+    text = json.dumps([kind, part.name, dict(part.options), stamps], sort_keys=True)
+    return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=12).hexdigest()
+
+
+def _shards(out: Path, asked: int | None, size: int) -> int:
+    """How many the store has, or is to have.
+
+    Raises:
+        DataError: another number is asked for than it has, or the folder holds something else.
+    """
+    plan = out / WORK / "plan.json"
+    if (out / DATA).is_dir():
+        found = RecordStore(out).made.get("shards")
+    else:
+        found = json.loads(plan.read_text(encoding="utf-8"))["shards"] if plan.is_file() else None
+        if found is None and out.is_dir() and any(out.iterdir()):
+            raise DataError(f"{out} holds other files", why="they might be overwritten", fix="--out with a new folder")
+    if found is not None and asked not in (None, found):
+        raise DataError(f"--shards {asked}", why=f"the store has {found}", fix="leave --shards out, or a new folder")
+    count = found or asked or min(MOST_SHARDS, max(1, math.ceil(size / SHARD_BYTES)))
+    write_json(plan, {"shards": count})
+    return int(count)
+
+
+def _each(work: Callable[[Item], Result], items: list[Item], workers: int) -> Iterator[Result]:
+    """`work` done on each, here or in processes; results in order."""
+    if workers <= 1 or len(items) <= 1:
+        yield from map(work, items)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(work, items)
+
+
+def lay_down(task: tuple[str, str, Part, Path, int]) -> None:
+    """Read one part and write its events below ``WORK/KEY/``, a file a shard; its note comes last."""
+    kind, key, part, work, count = task
+    importer: Importer = IMPORTERS[kind]
+    folder = work / key
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rejects, described = Rejects(), Described()
+    with _Layers(folder, count) as layers:
+        for table in importer.read(part, rejects, described):
+            layers.add(table)
+    note = {
+        "part": part.name,
+        "from": kind,
+        "events": layers.events,
+        "rejected": dict(rejects.counts),
+        "kept": rejects.kept,
+        "descriptions": described.descriptions,
+        "parents": described.parents,
+    }
+    write_json(folder / NOTE, note)
+
+
+class _Layers:
+    """Parquet files of one part, a shard each; events are held until there are `HELD` of them."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder, self.count, self.events = folder, count, 0
+        self._held: list[pa.Table] = []
+        self._size = 0
+        self._writers: dict[int, pq.ParquetWriter] = {}
+
+    def __enter__(self) -> _Layers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        for writer in self._writers.values():
+            writer.close()
+
+    def add(self, table: pa.Table) -> None:
+        """A batch of events."""
+        self._held.append(table)
+        self._size += len(table)
+        self.events += len(table)
+        if self._size >= HELD:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._size:
+            return
+        table = pa.concat_tables(self._held)
+        self._held, self._size = [], 0
+        place = shard_of(table["subject_id"].to_numpy(), self.count)
+        order = np.argsort(place, kind="stable")
+        ends = np.searchsorted(place[order], np.arange(self.count + 1))
+        for number in np.unique(place).tolist():
+            if number not in self._writers:
+                self._writers[number] = pq.ParquetWriter(self.folder / shard_name(number), SCHEMA, compression="zstd")
+            self._writers[number].write_table(table.take(pa.array(order[ends[number] : ends[number + 1]])))
+
+
+def put_in_order(task: tuple[Path, int, list[Path]]) -> int:
+    """One shard: what it had and what the parts bring, by subject and time, each event once; how many were repeated."""
+    out, number, folders = task
+    target = out / DATA / shard_name(number)
+    found = [folder / shard_name(number) for folder in folders]
+    files = [file for file in (target, *found) if file.is_file()]
+    if not files:
+        return 0
+    table, repeated = in_order(pa.concat_tables([read_shard(file) for file in files]))
+    with atomic_path(target) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    return repeated
+
+
+def _note(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / NOTE).read_text(encoding="utf-8")))
+
+
+def _finish(out: Path, kind: str, count: int, known: Mapping[str, Any], notes: Mapping[str, dict[str, Any]]) -> None:
+    """Everything below ``metadata/``."""
+    kept = [each for note in notes.values() for each in note["kept"]]
+    before = (out / REJECTED).read_text(encoding="utf-8") if (out / REJECTED).is_file() else ""
+    write_text(out / REJECTED, before + _first_of_each(kept))
+    _write_codes(out, notes)
+    write_json(
+        out / DATASET,
+        {
+            "dataset_name": out.name,
+            "etl_name": "suwen",
+            "etl_version": version("suwen"),
+            "meds_version": version("meds"),
+            "code_modifier_columns": ["unit"],
+            "raw_source_id_columns": ["encounter_id"],
+            "other_extension_columns": ["available_time"],
+        },
+    )
+    entries = {
+        key: {name: note[name] for name in ("part", "from", "events", "rejected")} for key, note in notes.items()
+    }
+    write_json(out / MADE, {"shards": count, "imports": {**known, **entries}})
+
+
+def _first_of_each(kept: Iterable[dict[str, str]]) -> str:
+    seen: Counter[str] = Counter()
+    lines = []
+    for each in kept:
+        seen[each["reason"]] += 1
+        if seen[each["reason"]] <= KEPT:
+            lines.append(json.dumps(each, ensure_ascii=False) + "\n")
+    return "".join(lines)
+
+
+def _write_codes(out: Path, notes: Mapping[str, dict[str, Any]]) -> None:
+    """Every code that occurs, with what is known of it."""
+    store = RecordStore(out)
+    found: dict[str, tuple[str | None, list[str]]] = {}
+    for row in store.codes.to_pylist():
+        found[row["code"]] = (row["description"], row["parent_codes"] or [])
+    for note in notes.values():
+        for code in {*note["descriptions"], *note["parents"]}:
+            text, above = found.get(code, (None, []))
+            parents = [*above, *(each for each in note["parents"].get(code, []) if each not in above)]
+            found[code] = (text or note["descriptions"].get(code), parents)
+    for table in store.tables(["code"]):
+        for code in table["code"].unique().to_pylist():
+            found.setdefault(code, (None, []))
+    rows = [{"code": code, "description": text, "parent_codes": above} for code, (text, above) in sorted(found.items())]
+    with atomic_path(out / CODES) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=CODES_SCHEMA), temporary)
+
+
+def _summary(out: Path, notes: Mapping[str, dict[str, Any]], known: int, repeated: int) -> Imported:
+    store = RecordStore(out)
+    subjects = sum(len(table["subject_id"].unique()) for table in store.tables(["subject_id"]))
+    rejected: Counter[str] = Counter()
+    for note in notes.values():
+        rejected.update(note["rejected"])
+    return Imported(len(notes), known, len(store), subjects, repeated, dict(rejected.most_common()))

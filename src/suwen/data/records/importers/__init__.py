@@ -1,0 +1,1 @@
+"""Formats that records come in, one a file."""

@@ -1,0 +1,213 @@
+"""Tables in files, CSV, CSV.GZ and Parquet, as batches of columns, in bounded memory.
+
+Columns of CSV come as bytes, whatever they hold: `casts` makes of them what they should be, so that one bad value
+costs one row and not the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+
+from suwen.core.errors import FileUnreadable
+from suwen.data.records.events import BATCH
+
+ENDINGS = (".csv", ".csv.gz", ".parquet")
+BLOCK = 8 * 2**20
+"""Bytes of a CSV that are read at a time; no row may be longer."""
+
+EXPANSION, UNSUSPECTED = 200, 2**30
+"""A compressed file may become so many times as large, once it is past so many bytes. Deflate reaches 1032 (RFC 1951)
+with nothing but repetition; tables of records come to 5 to 20."""
+
+NULLS = ["", "NULL", "\\N"]
+"""Unquoted, this is nothing. Quoted, it is text."""
+
+OnBadRow = Callable[[str], None]
+
+
+def stem(file: Path) -> str:
+    """``DRUG_ERA.csv.gz`` → ``drug_era``; empty where the file is of no known format."""
+    name = file.name.lower()
+    return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), "")
+
+
+def columns_of(file: Path) -> dict[str, str]:
+    """Name in small letters → name as the file has it.
+
+    Raises:
+        FileUnreadable: there is no header, or it names a column twice.
+    """
+    if file.suffix.lower() == ".parquet":
+        with _parquet(file) as opened:
+            names = list(opened.schema_arrow.names)
+    else:
+        names = next(csv.reader([_first_line(file)], delimiter=_delimiter(file)), [])
+    found: dict[str, str] = {}
+    for name in names:
+        if name.strip().lower() in found:
+            raise FileUnreadable(
+                f"{file} has the column {name.strip()} twice",
+                why="which of the two is meant is not known",
+                fix="rename or remove one",
+            )
+        found[name.strip().lower()] = name
+    return found
+
+
+def batches(
+    file: Path, wanted: Sequence[str], on_bad_row: OnBadRow, *, quoted: bool = True
+) -> Iterator[pa.RecordBatch]:
+    """Columns by their names in small letters; those that the file lacks are null.
+
+    Args:
+        file: to read.
+        wanted: columns.
+        on_bad_row: told the text of each row of a CSV that has too few or too many fields; it is left out.
+        quoted: whether quotation marks enclose fields of a table with tabs. In those of https://athena.ohdsi.org they
+            do not, and are in names. In a table with commas they always do.
+
+    Raises:
+        FileUnreadable: the file is damaged, or is a gzip bomb.
+    """
+    there = columns_of(file)
+    known = [name for name in wanted if name in there]
+    read = _parquet_batches if file.suffix.lower() == ".parquet" else _csv_batches
+    try:
+        for batch in read(file, [there[name] for name in known], on_bad_row, quoted):
+            columns = {name: batch.column(place) for place, name in enumerate(known)}
+            arrays = [columns[name] if name in columns else pa.nulls(len(batch)) for name in wanted]
+            yield pa.RecordBatch.from_arrays(arrays, names=list(wanted))
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise FileUnreadable(
+            f"{file}: {error}", why="the file is cut short, damaged or of another format", fix="export it again"
+        ) from error
+
+
+def require(file: Path, choices: Sequence[Sequence[str]]) -> None:
+    """Refuse a file that has none of the columns of a choice.
+
+    Raises:
+        FileUnreadable: a column is missing; it, and those that are there, are named.
+    """
+    there = columns_of(file)
+    for names in choices:
+        if not any(name in there for name in names):
+            raise FileUnreadable(
+                f"{file} has no column {' or '.join(names)}; it has {', '.join(there) or 'none'}",
+                why=f"a table {stem(file).upper()} of OMOP CDM 5.3 or 5.4 has it, and its rows mean nothing without it",
+                fix="rename the column, or export the table again with its header",
+            )
+
+
+def _csv_batches(file: Path, names: list[str], on_bad_row: OnBadRow, quoted: bool) -> Iterator[pa.RecordBatch]:
+    def skipped(row: pv.InvalidRow) -> str:
+        on_bad_row(row.text)
+        return "skip"
+
+    delimiter = _delimiter(file)
+    quote = '"' if quoted or delimiter == "," else False
+    parse = pv.ParseOptions(
+        delimiter=delimiter,
+        quote_char=quote,
+        newlines_in_values=bool(quote),
+        invalid_row_handler=skipped,
+    )
+    convert = pv.ConvertOptions(
+        include_columns=names,
+        column_types=dict.fromkeys(names, pa.binary()),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=NULLS,
+    )
+    with _opened(file) as stream:
+        reader = pv.open_csv(
+            stream,
+            read_options=pv.ReadOptions(use_threads=False, block_size=BLOCK),
+            parse_options=parse,
+            convert_options=convert,
+        )
+        yield from (batch for batch in reader if len(batch))
+
+
+def _parquet_batches(file: Path, names: list[str], _: OnBadRow, quoted: bool) -> Iterator[pa.RecordBatch]:
+    with _parquet(file) as opened:
+        for batch in opened.iter_batches(BATCH, columns=names, use_threads=False):
+            yield batch.select(names)
+
+
+def _parquet(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file)
+    except (pa.ArrowException, OSError) as error:
+        raise FileUnreadable(
+            f"{file}: {error}", why="it is no Parquet file, or is cut short", fix="export it again"
+        ) from error
+
+
+def _delimiter(file: Path) -> str:
+    line = _first_line(file)
+    return "\t" if line.count("\t") > line.count(",") else ","
+
+
+def _first_line(file: Path) -> str:
+    try:
+        with _opened(file) as stream:
+            head = stream.read(2**16)
+        line: str = bytes(head).partition(b"\n")[0].decode("utf-8-sig").rstrip("\r")
+    except (UnicodeDecodeError, OSError, pa.ArrowException, EOFError) as error:
+        raise FileUnreadable(
+            f"{file}: its first line cannot be read: {error}",
+            why="the names of the columns stand there, in UTF-8",
+            fix="convert it: iconv -f latin1 -t utf-8, or export it again",
+        ) from error
+    if not line.strip():
+        raise FileUnreadable(
+            f"{file} is empty", why="a table has at least a line of column names", fix="delete it, or export it again"
+        )
+    return line
+
+
+def _opened(file: Path) -> pa.NativeFile:
+    if file.suffix.lower() != ".gz":
+        return pa.OSFile(str(file))
+    return pa.PythonFile(_Guarded(file), mode="r")
+
+
+class _Guarded(io.RawIOBase):
+    """A gzip file that may not grow without end."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._size, self._given = file, file.stat().st_size, 0
+        self._stream = pa.CompressedInputStream(pa.OSFile(str(file)), "gzip")
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._stream.close()
+        super().close()
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes.
+
+        Raises:
+            DataError: there are suspiciously many.
+        """
+        given = bytes(self._stream.read(size if size >= 0 else None))
+        self._given += len(given)
+        if self._given > UNSUSPECTED and self._given > EXPANSION * self._size:
+            raise FileUnreadable(
+                f"{self._file}: {self._size:,} bytes have become {self._given:,}, and there are more",
+                why=f"a table that is packed to less than 1/{EXPANSION} is a bomb, or has nothing but repetition in it",
+                fix="unpack it yourself, if you trust it, and import the CSV",
+            )
+        return given

@@ -1,0 +1,141 @@
+"""``records``: health records of any format → one store, looked at and told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from suwen.core.errors import NameUnknown
+from suwen.data.records.building import Imported, import_records
+from suwen.data.records.omop_export import export_omop
+from suwen.data.records.quality import Finding, check_store, refuse_broken
+from suwen.data.records.store import RecordStore
+
+
+def import_(
+    source: str | Path,
+    kind: str,
+    *,
+    out: str | Path,
+    workers: int = 1,
+    shards: int | None = None,
+    quiet: bool = False,
+) -> Imported:
+    """Import a source into a store (``suwen records import SOURCE --from KIND --out STORE``).
+
+    Run again it goes on where it was stopped, and changes nothing that is there already. What could not be mapped is
+    counted by reason and kept in ``metadata/rejected.ndjson``.
+
+    Args:
+        source: file or folder.
+        kind: a row of ``suwen.importers``: fhir, omop, hl7v2, meds …
+        out: folder of the store, made or added to.
+        workers: processes.
+        shards: files of a new store; as its source needs unless given.
+        quiet: print nothing.
+
+    Raises:
+        NameUnknown: no such format.
+        DataError: nothing to import, or a folder that is no store.
+        FileUnreadable: a file is damaged.
+    """
+    found = import_records(Path(source), kind, Path(out), workers=workers, shards=shards, progress=not quiet)
+    if not quiet:
+        _say_imported(found, out)
+    return found
+
+
+def check(store: str | Path, *, quiet: bool = False) -> list[Finding]:
+    """Look at a store: whether it is MEDS, and what in it cannot be.
+
+    Raises:
+        DataError: it is no MEDS store; what breaks it, and where, is said.
+        FileUnreadable: a shard is damaged.
+    """
+    found = check_store(RecordStore(store), progress=not quiet)
+    if not quiet:
+        _say_found(found)
+    refuse_broken(found)
+    return found
+
+
+def timeline(store: str | Path, subject: int) -> Iterator[dict[str, Any]]:
+    """What is known of one subject, event by event: time, code, description, value, unit, text, available_time.
+
+    Raises:
+        DataError: there is no such subject.
+    """
+    opened = RecordStore(store)
+    texts = dict(zip(opened.codes["code"].to_pylist(), opened.codes["description"].to_pylist(), strict=True))
+    for row in opened.subject(subject).to_pylist():
+        told = {
+            "time": _told(row["time"]),
+            "code": row["code"],
+            "description": texts.get(row["code"]),
+            "value": row.get("numeric_value"),
+            "unit": row.get("unit"),
+            "text": row.get("text_value"),
+            "available_time": _told(row.get("available_time")),
+            "encounter": row.get("encounter_id"),
+        }
+        yield {name: value for name, value in told.items() if value is not None}
+
+
+def export(store: str | Path, to: str, *, out: str | Path, quiet: bool = False) -> Path:
+    """Write a store in another format, from which it can be imported again with equal events.
+
+    Args:
+        store: the folder.
+        to: a row of `EXPORTS`.
+        out: a new folder.
+        quiet: print nothing.
+
+    Raises:
+        NameUnknown: no such format.
+        DataError: the folder holds other files, or an event cannot be written in it.
+    """
+    if to not in EXPORTS:
+        raise NameUnknown("format to export to", to, EXPORTS, fix=f"--to {next(iter(EXPORTS))}")
+    opened = RecordStore(store)
+    EXPORTS[to](opened.tables(), Path(out), opened.codes)
+    if not quiet:
+        Console().print(f"{len(opened):,} events written to {out}", highlight=False)
+    return Path(out)
+
+
+EXPORTS: dict[str, Callable[..., Any]] = {"omop": export_omop}
+"""Format → what writes tables of events, to a folder, with what is known of their codes."""
+
+
+def _told(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(sep=" ")
+
+
+def _say_imported(found: Imported, out: str | Path) -> None:
+    console = Console()
+    console.print(
+        f"{found.events:,} events of {found.subjects:,} subjects in {out}: {found.parts} parts read now, "
+        f"{found.known} known from before, {found.repeated:,} events were there already"
+    )
+    if found.rejected:
+        table = Table("not mapped, because", "how many", title="metadata/rejected.ndjson", title_justify="left")
+        for reason, count in found.rejected.items():
+            table.add_row(reason, f"{count:,}")
+        console.print(table)
+    console.print(f"type    suwen records check {out}", highlight=False)
+
+
+def _say_found(found: list[Finding]) -> None:
+    console = Console()
+    if not found:
+        console.print("a MEDS store, and nothing in it that cannot be")
+        return
+    table = Table("found", "how many", "such as")
+    for each in found:
+        table.add_row(each.name, f"{each.count:,}", "\n".join(each.examples))
+    console.print(table)

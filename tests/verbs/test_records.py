@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import suwen
+from suwen.cli.main import app
+from suwen.core.errors import DataError, NameUnknown
+from suwen.data.records.store import RecordStore
+
+BUNDLE = {
+    "resourceType": "Bundle",
+    "type": "collection",
+    "entry": [
+        {"resource": {"resourceType": "Patient", "id": "12", "birthDate": "1950-03-01", "gender": "female"}},
+        {
+            "resource": {
+                "resourceType": "Observation",
+                "id": "o",
+                "status": "final",
+                "code": {"coding": [{"system": "http://loinc.org", "code": "718-7", "display": "Hemoglobin"}]},
+                "subject": {"reference": "Patient/12"},
+                "effectiveDateTime": "2020-01-02T03:04:05Z",
+                "valueQuantity": {"value": 13.5, "unit": "g/dL"},
+            }
+        },
+        {"resource": {"resourceType": "Device", "id": "d"}},
+    ],
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "bundle.json").write_text(json.dumps(BUNDLE))
+    suwen.records.import_(tmp_path / "source", "fhir", out=tmp_path / "store", quiet=True)
+    return tmp_path / "store"
+
+
+def run(*words: object) -> str:
+    found = CliRunner().invoke(app, ["records", *map(str, words)], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+def test_a_bundle_becomes_a_store_and_says_what_it_left_out(tmp_path: Path, store: Path) -> None:
+    said = json.loads(run("import", tmp_path / "source", "--from", "fhir", "--out", tmp_path / "again", "--json"))
+    assert said["subjects"] == 1 and said["rejected"] == {"resource type not mapped: Device": 1}
+    assert said["events"] == len(RecordStore(store)) >= 3
+    told = run("import", tmp_path / "source", "--from", "fhir", "--out", tmp_path / "again")
+    assert "1 known from before" in " ".join(told.split())
+
+
+def test_a_timeline_tells_values_units_and_words(store: Path) -> None:
+    events = list(suwen.records.timeline(store, 12))
+    (lab,) = (event for event in events if event["code"] == "LOINC//718-7")
+    assert lab == {
+        "time": "2020-01-02 03:04:05",
+        "code": "LOINC//718-7",
+        "description": "Hemoglobin",
+        "value": 13.5,
+        "unit": "g/dL",
+    }
+    lines = run("timeline", store, 12).splitlines()
+    assert "2020-01-02 03:04:05  LOINC//718-7  Hemoglobin  13.5 g/dL" in lines
+    assert [json.loads(line)["code"] for line in run("timeline", store, 12, "--json").splitlines()] == [
+        event["code"] for event in events
+    ]
+    with pytest.raises(DataError, match="no subject 13"):
+        list(suwen.records.timeline(store, 13))
+
+
+def test_a_good_store_is_said_to_be_one(store: Path) -> None:
+    assert "nothing in it that cannot be" in run("check", store)
+    assert json.loads(run("check", store, "--json")) == []
+
+
+def test_what_is_exported_comes_back_equal(tmp_path: Path, store: Path) -> None:
+    run("export", store, "--to", "omop", "--out", tmp_path / "cdm")
+    suwen.records.import_(tmp_path / "cdm", "omop", out=tmp_path / "back", quiet=True)
+
+    def events(path: Path) -> list[str]:
+        return sorted(repr(row) for table in RecordStore(path).tables() for row in table.to_pylist())
+
+    assert events(tmp_path / "back") == events(store)
+    with pytest.raises(NameUnknown, match="format to export to"):
+        suwen.records.export(store, "hl7v3", out=tmp_path / "x")
+    with pytest.raises(NameUnknown, match="format of records"):
+        suwen.records.import_(store, "fihr", out=tmp_path / "x", quiet=True)
