@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from suwen.core.errors import DataError
 from suwen.core.sample import Sample
 from suwen.data.case import Opened
-from suwen.data.codebook import Codebook, checked_overlaps, planned
+from suwen.data.codebook import planned
 from suwen.data.decode import read_pixels
 from suwen.data.grid import Grid
-from suwen.data.mask_files import checked_classes
+from suwen.data.labelled import Labelled
 from suwen.data.picture import Picture, picture_of
 from suwen.data.preprocess import Intensity, planes_of, shade
 from suwen.data.resample import resampled
@@ -29,8 +29,8 @@ LOOK_AT = 32
 """How many images `choose_case_preprocess` looks at."""
 
 
-class CasePreprocess(BaseModel):
-    """Image to ``uint8 (channels, H, W)`` of its own size, to be cut into patches.
+class CasePreprocess(Labelled):
+    """Image to ``uint8 (channels, H, W)`` of its own size, to be cut into patches; what masks say is in `Labelled`.
 
     8 bits hold an image finer than its noise: a step is 1/255 of the range shown.
 
@@ -42,9 +42,6 @@ class CasePreprocess(BaseModel):
         asked: height and width of what the network sees at a time when it is asked; that of a patch where None.
             Networks without attention can be asked about larger parts than they learned from.
         overlap: of neighbouring windows when it is asked, as a share of their sides.
-        classes: label → its value in mask files, in the order of their codes, the background first.
-        overlaps: sets of labels that pixels have together, where each label has a mask of its own.
-        instances: each value of a mask but 0 is an object of its own, all of one label.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,9 +50,6 @@ class CasePreprocess(BaseModel):
     intensity: Intensity = "auto"
     scale: float = Field(default=1.0, gt=0, le=4)
     patch: tuple[int, int] = Field()
-    classes: dict[str, int] = Field()
-    overlaps: tuple[tuple[str, ...], ...] = ()
-    instances: bool = False
     asked: tuple[int, int] | None = None
     overlap: float = Field(default=0.5, ge=0, le=0.9)
 
@@ -65,28 +59,6 @@ class CasePreprocess(BaseModel):
         if min(patch) < 16 or max(patch) > 4096:
             raise ValueError("each side of a patch has 16 to 4096 pixels")
         return patch
-
-    @field_validator("classes")
-    @classmethod
-    def _codes(cls, classes: dict[str, int]) -> dict[str, int]:
-        return checked_classes(classes)
-
-    @field_validator("overlaps")
-    @classmethod
-    def _sets(cls, overlaps: tuple[tuple[str, ...], ...], info: ValidationInfo) -> tuple[tuple[str, ...], ...]:
-        return checked_overlaps(overlaps, list(info.data.get("classes", {})))
-
-    @field_validator("instances")
-    @classmethod
-    def _one_kind(cls, instances: bool, info: ValidationInfo) -> bool:
-        if instances and len(info.data.get("classes", {})) != 2:
-            raise ValueError("where each value is an object of its own, there is one label besides the background")
-        return instances
-
-    @property
-    def codebook(self) -> Codebook:
-        """What the codes of masks mean."""
-        return Codebook(tuple(self.classes), self.overlaps, self.instances)
 
     @property
     def window(self) -> tuple[int, int]:

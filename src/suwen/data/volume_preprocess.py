@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from suwen.core.errors import DataError
 from suwen.core.sample import Sample
 from suwen.data.case import Opened
-from suwen.data.codebook import Codebook, checked_overlaps, planned
+from suwen.data.codebook import planned
 from suwen.data.grid import Grid
-from suwen.data.mask_files import checked_classes
+from suwen.data.labelled import Labelled
 from suwen.data.resample import resampled
 from suwen.data.volume import Volume
 from suwen.data.volumes import open_volume
@@ -114,24 +114,18 @@ class VolumeShades(BaseModel):
         return tuple(max(1, round(count * own / wanted)) for count, own, wanted in pairs)
 
 
-class VolumePreprocess(VolumeShades):
-    """As `VolumeShades`, to be cut into patches.
+class VolumePreprocess(VolumeShades, Labelled):
+    """As `VolumeShades`, to be cut into patches; what masks say is in `Labelled`.
 
     Args:
         patch: sides of what the network sees at a time, in voxels.
         asked: the same when it is asked; as when it learns where None.
         overlap: of neighbouring windows when it is asked, as a share of their sides.
-        classes: label → its value in mask files, in the order of their codes.
-        overlaps: sets of labels that voxels have together, where each label has a mask of its own.
-        instances: each value of a mask but 0 is an object of its own, all of one label.
     """
 
     patch: tuple[int, int, int]
     asked: tuple[int, int, int] | None = None
     overlap: float = Field(default=0.5, ge=0, le=0.9)
-    classes: dict[str, int] = Field()
-    overlaps: tuple[tuple[str, ...], ...] = ()
-    instances: bool = False
 
     @field_validator("patch")
     @classmethod
@@ -139,28 +133,6 @@ class VolumePreprocess(VolumeShades):
         if min(patch) < 8 or max(patch) > 512:
             raise ValueError("each side of a patch has 8 to 512 voxels")
         return patch
-
-    @field_validator("classes")
-    @classmethod
-    def _codes(cls, classes: dict[str, int]) -> dict[str, int]:
-        return checked_classes(classes)
-
-    @field_validator("overlaps")
-    @classmethod
-    def _sets(cls, overlaps: tuple[tuple[str, ...], ...], info: ValidationInfo) -> tuple[tuple[str, ...], ...]:
-        return checked_overlaps(overlaps, list(info.data.get("classes", {})))
-
-    @field_validator("instances")
-    @classmethod
-    def _one_kind(cls, instances: bool, info: ValidationInfo) -> bool:
-        if instances and len(info.data.get("classes", {})) != 2:
-            raise ValueError("where each value is an object of its own, there is one label besides the background")
-        return instances
-
-    @property
-    def codebook(self) -> Codebook:
-        """What the codes of masks mean."""
-        return Codebook(tuple(self.classes), self.overlaps, self.instances)
 
     @property
     def window(self) -> tuple[int, int, int]:
