@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
 from suwen.learn.fade import DEFAULTS, draw_fade, fade
@@ -52,3 +54,18 @@ def test_a_recipe_can_ask_for_it(kind: type[MaskAugment], dims: int) -> None:
     found = kind({"fade": {"p": 1, "largest": 0.2}}, 2)(batch, torch.Generator().manual_seed(0))
     shades = {round(float(image[codes[0] == 1].mean()), 3) for image in found["inputs"][:, 0]}
     assert len(shades) == 6 and torch.equal(found["target"], codes)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([2, 3]))
+@settings(max_examples=60, deadline=None)
+def test_a_part_anywhere_and_of_any_size_fades_within_what_is_there(seed: int, dims: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(8, 30, dims).tolist())
+    low = [int(rng.integers(side)) for side in shape]
+    high = [int(rng.integers(start, side)) + 1 for start, side in zip(low, shape, strict=True)]
+    codes = torch.zeros(1, *shape, dtype=torch.uint8)
+    codes[(0, *(slice(start, stop) for start, stop in zip(low, high, strict=True)))] = 3
+    image = torch.from_numpy(rng.random((1, 1, *shape), np.float32))
+    found = fade(image, codes, draws(0.7, largest=1.0))
+    assert found.shape == image.shape and bool(found.isfinite().all())
+    assert float(found.min()) >= -1e-5 and float(found.max()) <= float(image.max()) + 1e-5

@@ -37,7 +37,7 @@ def fade(images: Tensor, codes: Tensor, draws: Draws) -> Tensor:
     lesion alone is one of the transforms of TumorCP: Yang et al., MICCAI 2021, doi:10.1007/978-3-030-87193-2_55.)
 
     Args:
-        images: ``(B, C, *S)`` in [0, 1].
+        images: ``(B, C, *S)`` in [0, 1], at least 8 pixels along each axis.
         codes: uint8 ``(B, *S)``.
         draws: of `draw_fade`.
     """
@@ -61,6 +61,8 @@ def _faded(image: Tensor, there: Tensor, share: float) -> Tensor:
     wide = _LARGEST[dims](there.to(image.dtype)[None, None], 3, 1, 1)
     soft = _MEANS[dims](wide, 3, 1, 1)[0]
     outside = 1 - wide
+    if not outside.any():  # nothing lies around it
+        return image
     around = _mean(part[None] * outside, reach) / _mean(outside, reach).clamp_min(1e-6)
     changed = image.clone()
     changed[(slice(None), *window)] = part + share * soft * (around[0] - part)
@@ -75,7 +77,7 @@ def _window(there: Tensor) -> tuple[tuple[slice, ...], list[int]]:
         low, high = int(filled.min()), int(filled.max()) + 1
         start, stop = max(0, low - MARGIN), min(side, high + MARGIN)
         window.append(slice(start, stop))
-        reach.append(min((high - low) // 2 + 2, (stop - start) // 2))
+        reach.append(min((high - low) // 2 + 2, (stop - start - 1) // 2))
     return tuple(window), reach
 
 
