@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from suwen.heads.windows import Sliding, gaussian, starts, whole
+from suwen.heads.windows import SMALL, Sliding, gaussian, starts, whole
+
+
+@pytest.fixture(autouse=True, params=["at once", "layer by layer"], scope="module")
+def small(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Both ways: inputs of which all is held, and those of which a few layers are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("suwen.heads.windows.SMALL", SMALL if request.param == "at once" else 0)
+        yield request.param
 
 
 def pixelwise(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,9 +62,13 @@ def test_blending_is_that_of_monai(shape: tuple[int, ...]) -> None:
     assert torch.allclose(mine, theirs, atol=1e-5)
 
 
-def test_only_as_many_layers_as_a_window_are_held_at_a_time() -> None:
+def test_only_as_many_layers_as_a_window_are_held_at_a_time(small: str) -> None:
     pixels = np.zeros((1, 100, 16), np.uint8)
-    parts = list(Sliding(pixelwise, pixels, [16, 16], 0.5))
+    sliding = Sliding(pixelwise, pixels, [16, 16], 0.5)
+    parts = list(sliding)
+    assert len(parts) == sliding.layers and (len(parts) == 1) == (small == "at once")
+    if small == "at once":
+        return
     assert [part[0] for part in parts] == [0, *(part[1] for part in parts[:-1])] and parts[-1][1] == 100
     assert max(logits.shape[1] for _, _, logits in parts) <= 16
 
@@ -82,6 +95,7 @@ def test_the_middle_of_a_window_weighs_most() -> None:
 def test_sums_in_half_precision_are_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.random.default_rng(0).normal(0, 8, (1, 40, 30)).astype(np.float32)
     exact = whole(Sliding(pixelwise, pixels, [16, 16], 0.5))
+    monkeypatch.setattr("suwen.heads.windows.SMALL", 0)
     monkeypatch.setattr("suwen.heads.windows.LARGE", 0)
     half = whole(Sliding(pixelwise, pixels, [16, 16], 0.5))
     assert half.dtype == torch.float32 and (half - exact).abs().max() < 0.1 and (half - exact).abs().mean() < 0.01

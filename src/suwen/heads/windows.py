@@ -22,6 +22,9 @@ LEAST = 1e-3
 LARGE = 512 * 2**20
 """Bytes of logits in memory at a time from which they are summed in half precision: a thousandth of a logit is lost."""
 
+SMALL = 1 << 22
+"""Pixels of an input whose logits are all held at once: windows then come in full batches, and nothing is moved on."""
+
 PIXELS_AT_A_TIME = 1 << 18
 """Of all windows of one batch together."""
 
@@ -51,18 +54,22 @@ class Sliding:
     @property
     def layers(self) -> int:
         """How many parts come one after the other."""
-        return len(starts(self.pixels.shape[1], self.window[0], self.overlap))
+        small = int(np.prod(self.pixels.shape[1:])) <= SMALL
+        return 1 if small else len(starts(self.pixels.shape[1], self.window[0], self.overlap))
 
     def __iter__(self) -> Iterator[tuple[int, int, Tensor]]:
         """``(start, stop, logits)`` along the first axis, ``(K, stop - start, *S[1:])`` float32, in order.
 
-        Only as many layers of logits are in memory as a window is deep.
+        Of an input that is not `SMALL` only as many layers of logits are in memory as a window is deep.
         """
         shape = self.pixels.shape[1:]
         weight = gaussian(self.window).to(self.device)
         places = [starts(side, size, self.overlap) for side, size in zip(shape, self.window, strict=True)]
+        if int(np.prod(shape)) <= SMALL:
+            yield 0, shape[0], self._at_once(weight, places)
+            return
         depth, first = self.window[0], 0
-        sums, pooled = torch.empty(0), list[Tensor]()
+        sums, fitting, pooled = torch.empty(0), weight, list[Tensor]()
         once = self._once(weight, places[1:])
         weights = once.clone()
         for start in places[0]:
@@ -72,19 +79,36 @@ class Sliding:
                 _shift(weights, 0, start - first)
                 weights += once
             first = start
-            for corners, inputs in self._batches(start, places[1:]):
+            for corners, inputs in self._batches([start], places[1:]):
                 logits, seen = self.network(inputs.to(self.device))
                 pooled.append(seen.float().sum(0))
                 if not len(sums):
                     size = (logits.shape[1], depth, *shape[1:])
                     kind = torch.float16 if int(np.prod(size)) * 4 > LARGE else torch.float32
                     sums = torch.zeros(size, device=self.device, dtype=kind)
-                weighed = logits.float() * weight
-                for corner, each in zip(corners, weighed, strict=True):
-                    place, part = self._where(corner)
-                    sums[(slice(None), *place)] += each[(slice(None), *part)]
+                    fitting = weight.to(kind)
+                for corner, each in zip(corners, logits.to(sums.dtype), strict=True):
+                    place, part = self._where(corner[1:])
+                    sums[(slice(None), *place)].addcmul_(each[(slice(None), *part)], fitting[part])
         self.pooled = torch.stack(pooled).sum(0) / sum(1 for _ in itertools.product(*places))
         yield first, shape[0], (sums[:, : shape[0] - first] / weights[: shape[0] - first]).float()
+
+    def _at_once(self, weight: Tensor, places: Sequence[Sequence[int]]) -> Tensor:
+        """All logits ``(K, *S)``."""
+        shape = self.pixels.shape[1:]
+        weights, pooled, sums = torch.zeros(shape, device=self.device), list[Tensor](), torch.empty(0)
+        for corners, inputs in self._batches(places[0], places[1:]):
+            logits, seen = self.network(inputs.to(self.device))
+            pooled.append(seen.float().sum(0))
+            if not len(sums):
+                sums = torch.zeros((logits.shape[1], *shape), device=self.device)
+            for corner, each in zip(corners, logits.float(), strict=True):
+                place = tuple(map(_slice, corner, self.window, shape))
+                part = tuple(slice(0, side.stop - side.start) for side in place)
+                sums[(slice(None), *place)].addcmul_(each[(slice(None), *part)], weight[part])
+                weights[place] += weight[part]
+        self.pooled = torch.stack(pooled).sum(0) / sum(1 for _ in itertools.product(*places))
+        return sums.div_(weights)
 
     def _where(self, corner: Sequence[int]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
         """Where a window lies among the layers held, and which part of it lies inside the input."""
@@ -101,13 +125,15 @@ class Sliding:
             found[place] += weight[part]
         return found
 
-    def _batches(self, start: int, others: Sequence[Sequence[int]]) -> Iterator[tuple[list[tuple[int, ...]], Tensor]]:
-        """Corners along the other axes, and the windows there, a few at a time."""
-        corners = list(itertools.product(*others))
+    def _batches(
+        self, first: Sequence[int], others: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[list[tuple[int, ...]], Tensor]]:
+        """Corners of windows that begin there along the first axis and the others, and the windows, a few at a time."""
+        corners = list(itertools.product(first, *others))
         count = max(1, PIXELS_AT_A_TIME // int(np.prod(self.window)))
         for position in range(0, len(corners), count):
             some = corners[position : position + count]
-            yield some, torch.from_numpy(np.stack([self._read((start, *corner)) for corner in some]))
+            yield some, torch.from_numpy(np.stack([self._read(corner) for corner in some]))
 
     def _read(self, corner: Sequence[int]) -> np.ndarray:
         """One window, continued by its edge where the input is smaller."""
@@ -122,10 +148,12 @@ def _slice(start: int, size: int, side: int) -> slice:
 
 
 def _shift(values: Tensor, axis: int, by: int) -> None:
-    """Move layers towards the first along an axis, in place, and leave zeros behind."""
+    """Move layers towards the first along an axis, in place, and leave zeros behind: as many at a time as they move by,
+    so that none is written before it was read."""
     layers = values.movedim(axis, 0)
-    for number in range(len(layers) - by):
-        layers[number] = layers[number + by]
+    for start in range(0, len(layers) - by, by):
+        stop = min(start + by, len(layers) - by)
+        layers[start:stop] = layers[start + by : stop + by]
     layers[max(0, len(layers) - by) :] = 0
 
 
