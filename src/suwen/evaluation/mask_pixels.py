@@ -26,7 +26,7 @@ def uncertainty_figures(pixels: Outcome, *, resamples: int, seed: int) -> dict[s
 
 
 def mistakes(pixels: Outcome) -> Outcome:
-    """The question whether a pixel is wrong, answered by its entropy over log K."""
+    """The question whether a pixel's most probable label is wrong, answered by its entropy over log K."""
     p = pixels.probabilities
     entropy = -(p * np.log(np.clip(p, 1e-12, 1))).sum(axis=1) / np.log(max(2, p.shape[1]))
     unsure = np.clip(entropy, 0, 1)

@@ -84,15 +84,7 @@ class Segment(nn.Module):
         least: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
-        if not map_widths:
-            raise RecipeError(
-                "an encoder without maps",
-                why="masks are drawn from grids of features, which it does not give",
-                fix="--encoder timm:resnet18, or another one with maps",
-            )
-        for kind, name, known in (("decoder", decoder, DECODERS), ("loss", loss, LOSSES)):
-            if name not in known:
-                raise NameUnknown(kind, name, known, fix=f"--set head.options.{kind}={next(iter(known))}")
+        _refuse_unknown(map_widths, decoder, loss)
         self.labels = labels
         self.codebook = Codebook(labels, tuple(tuple(together) for together in overlaps), touching)
         self.instances = tuple(instances)
@@ -217,3 +209,16 @@ class Segment(nn.Module):
                 "high": round(size * factor, 3) if known and factor else None,
             }
         return Prediction(answer=found, probabilities={})
+
+
+def _refuse_unknown(map_widths: tuple[int, ...], decoder: str, loss: str) -> None:
+    """Refuse an encoder without maps, and names that are no rows."""
+    if not map_widths:
+        raise RecipeError(
+            "an encoder without maps",
+            why="masks are drawn from grids of features, which it does not give",
+            fix="--encoder timm:resnet18, or another one with maps",
+        )
+    for kind, name, known in (("decoder", decoder, DECODERS), ("loss", loss, LOSSES)):
+        if name not in known:
+            raise NameUnknown(kind, name, known, fix=f"--set head.options.{kind}={next(iter(known))}")

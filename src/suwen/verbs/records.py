@@ -29,7 +29,8 @@ def import_(
     """Import a source into a store (``suwen records import SOURCE --from KIND --out STORE``).
 
     Run again it goes on where it was stopped, and changes nothing that is there already. What could not be mapped is
-    counted by reason and kept in ``metadata/rejected.ndjson``.
+    counted by reason and kept in ``metadata/rejected.ndjson``, which holds records of patients as they came: guard it
+    as you guard the source.
 
     Args:
         source: file or folder.

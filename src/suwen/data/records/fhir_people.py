@@ -34,10 +34,10 @@ def patient(resource: Json, row: Row, draft: Draft) -> None:
     if birth is not None:
         draft.add(subject, birth, BIRTH)
     death = draft.time(resource.get("deceasedDateTime"))
-    if death is not None or resource.get("deceasedBoolean") is True or resource.get("deceasedDateTime"):
-        if death is None:
-            draft.issue("death without a date")
+    if death is not None:
         draft.add(subject, death, DEATH)
+    elif resource.get("deceasedBoolean") is True or resource.get("deceasedDateTime"):
+        draft.issue("death without a date")  # an event without a time is known from the first day on: it would leak
     for code in _traits(resource, draft):
         draft.add(subject, None, code)
 

@@ -205,9 +205,9 @@ def test_who_the_patient_is(tmp_path: Path) -> None:
     ]
 
 
-def test_a_death_without_a_time_is_kept_and_counted(tmp_path: Path) -> None:
+def test_a_death_without_a_time_is_counted_and_no_event_that_was_always_known(tmp_path: Path) -> None:
     found = Import(tmp_path, message(PID + "|" * 27 + "Y", kind="ADT^A08"))
-    assert found.rows == [{"subject_id": 17, "code": "MEDS_DEATH"}]
+    assert found.rows == []
     assert found.counts == {"death without a time (PID-29)": 1}
 
 

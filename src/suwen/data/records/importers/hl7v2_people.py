@@ -53,10 +53,11 @@ def patient(reading: Reading, line: str) -> None:
     if (birth := reading.times[fields[7]]) is not None:
         reading.add(birth, BIRTH)
     death = reading.times[fields[29]]
-    if death is not None or reading.first(fields[30]) == "Y":
-        if death is None:
-            reading.refuse("death without a time (PID-29)", line)
+    if death is not None:
         reading.add(death, DEATH)
+    elif reading.first(fields[30]) == "Y":
+        # an event without a time is known from the first day on: it would leak
+        reading.refuse("death without a time (PID-29)", line)
     if sex := reading.first(fields[8]):
         reading.add(None, f"GENDER//{GENDERS.get(sex.upper(), sex)}")
     for number, prefix in TRAITS.items():
