@@ -119,7 +119,7 @@ def train(
         judged = _judge_once(module, len(rows), evaluate, logs)
         return Trained(_ready(model), judged, precision, str(fabric.device))
     if settings.channels_last:
-        lay_channels_last(module)
+        lay_channels_last(module, volumes=precision == "fp32" and fabric.device.type == "cpu")
     compiled = compiles(settings, fabric.device)
     if compiled:
         compile_steps(module)
