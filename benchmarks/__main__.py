@@ -54,6 +54,10 @@ BENCHMARKS = {
         "1024 x 1024 x 600 voxels: memory while they are drawn",
     ),
     "mask-speed": ("benchmarks.mask_speed:mask_speed", "learning to draw, and drawing, against PyTorch with MONAI"),
+    "record-import": (
+        "benchmarks.record_import:record_import",
+        "FHIR, OMOP and HL7 v2 into a store, beside fhir.resources and python-hl7",
+    ),
     "record-features": (
         "benchmarks.record_features:record_features",
         "lab values in windows before labels: suwen's kernels against DuckDB and Polars",

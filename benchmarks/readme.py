@@ -37,6 +37,7 @@ ORDER = (
     "volumes",
     "mask-speed",
     "volume-memory",
+    "record-import",
     "record-features",
 )
 

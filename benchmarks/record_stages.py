@@ -82,28 +82,28 @@ def labels_of(stage: Stage) -> tuple[np.ndarray, np.ndarray]:
 
 def build(stage: Stage) -> Done:
     """Parquet → columns."""
-    began = _now()
+    began = now()
     columns = build_columns(stage.store)
-    return _done(began, began, len(columns))
+    return done(began, began, len(columns))
 
 
 def suwen(stage: Stage) -> Done:
     """The kernels over the mapped columns."""
-    start = _now()
+    start = now()
     columns = build_columns(stage.store)
     subjects, times = labels_of(stage)
     slots = Slots.of(np.array([int(code.split("//")[1]) for code in columns.vocabulary], np.int32), CODES)
     places = columns.places(subjects)
     aggregate(columns, places[:10], times[:10], slots, WINDOWS, AGGREGATES)  # compiles, or loads what was
-    began = _now()
+    began = now()
     found = aggregate(columns, places, times, slots, WINDOWS, AGGREGATES, threads=stage.threads)
-    done = _done(start, began, found.nnz)
+    ended = done(start, began, found.nnz)
     some = found[:SAMPLE].tocoo()
     rows, codes = some.coords[0].astype(np.int64), some.coords[1] // (len(WINDOWS) * len(AGGREGATES))
     sample = _blank(len(subjects))
     sample[rows, codes, some.coords[1] % (len(WINDOWS) * len(AGGREGATES))] = some.data
     np.save(Path(stage.folder) / "suwen.npy", sample)
-    return done
+    return ended
 
 
 def duckdb(stage: Stage) -> Done:
@@ -111,7 +111,7 @@ def duckdb(stage: Stage) -> Done:
     import duckdb as engine
     import pandas as pd
 
-    start = _now()
+    start = now()
     base = engine.connect(config={"threads": stage.threads, "temp_directory": str(Path(stage.folder) / "duckdb")})
     base.execute(
         f"""create table events as select subject_id, epoch_us(time) as time, split_part(code, '//', 2)::int as code,
@@ -121,7 +121,7 @@ def duckdb(stage: Stage) -> Done:
     subjects, times = labels_of(stage)
     labels = pd.DataFrame({"row": np.arange(len(subjects)), "subject_id": subjects, "t": times})
     base.execute("create table labels as select * from labels")
-    began = _now()
+    began = now()
     picked = ", ".join(
         f"count(*) filter (t - time < {window}), avg(value) filter (t - time < {window}), "
         f"min(value) filter (t - time < {window}), max(value) filter (t - time < {window}), "
@@ -133,18 +133,18 @@ def duckdb(stage: Stage) -> Done:
         f"""select row, code, {picked} from labels join events using (subject_id)
         where time <= t and t - time < {WINDOWS[-1]} group by row, code"""
     ).to_arrow_table()
-    done = _done(start, began, len(found))
+    ended = done(start, began, len(found))
     del labels
     columns = [np.asarray(column.to_numpy(), np.float64) for column in found.columns]
     _save(stage, "duckdb", columns, len(subjects))
-    return done
+    return ended
 
 
 def polars(stage: Stage) -> Done:
     """Lazy frames, by the streaming engine."""
     import polars as pl
 
-    start = _now()
+    start = now()
     events = (
         pl.scan_parquet(f"{stage.store}/data/*.parquet")
         .filter(pl.col("subject_id") % PARTS < stage.remainders)
@@ -158,7 +158,7 @@ def polars(stage: Stage) -> Done:
     )
     subjects, times = labels_of(stage)
     labels = pl.DataFrame({"row": np.arange(len(subjects)), "subject_id": subjects, "t": times})
-    began = _now()
+    began = now()
     value, there = pl.col("value"), pl.col("value").is_not_null()
     picked: list[pl.Expr] = []
     for window in WINDOWS:
@@ -178,9 +178,9 @@ def polars(stage: Stage) -> Done:
         .agg(picked)
         .collect(engine="streaming")
     )
-    done = _done(start, began, len(found))
+    ended = done(start, began, len(found))
     _save(stage, "polars", [column.cast(pl.Float64).to_numpy() for column in found.get_columns()], len(subjects))
-    return done
+    return ended
 
 
 def _blank(labels: int) -> np.ndarray:
@@ -198,14 +198,14 @@ def _save(stage: Stage, name: str, columns: list[np.ndarray], labels: int) -> No
     np.save(Path(stage.folder) / f"{name}.npy", sample)
 
 
-def _now() -> tuple[float, float]:
+def now() -> tuple[float, float]:
     """On the wall, and of the processors."""
     return time.perf_counter(), time.process_time()
 
 
-def _done(start: tuple[float, float], began: tuple[float, float], count: int) -> Done:
+def done(start: tuple[float, float], began: tuple[float, float], count: int) -> Done:
     """Loading lies between `start` and `began`, the work between that and now."""
-    wall, processor = _now()
+    wall, processor = now()
     return Done(began[0] - start[0], wall - began[0], processor - began[1], _peak(), count)
 
 
