@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from suwen.core.errors import SuwenError
+from suwen.data.ahead import ahead
 from suwen.data.records.column_batches import batches_of, events_in
 from suwen.data.records.column_writer import FORMAT, SETTINGS, TYPES, ColumnsWriter
 from suwen.data.records.store import RecordStore
@@ -152,9 +153,9 @@ def _write(store: RecordStore, conversions: UnitTable, home: Path, key: str, fin
     units = Units()
     with _workspace(home) as work:
         with ColumnsWriter(work, events_in(store.shards)) as writer:
-            for shard in store.shards:
-                for batch in batches_of(shard, names, units, conversions):
-                    writer.add(*batch)
+            batches = (batch for shard in store.shards for batch in batches_of(shard, names, units, conversions))
+            for batch in ahead(batches):  # decoding needs no lock of the interpreter, nor does writing
+                writer.add(*batch)
             writer.finish(list(names), units, fingerprint)
         final = home / key
         if _opened(final, fingerprint) is None:
