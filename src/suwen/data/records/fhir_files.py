@@ -172,20 +172,6 @@ def lines_of(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
     yield [b"".join(pieces)]
 
 
-def ends_of_pieces(file: Path, size: int) -> list[int]:
-    """Bytes after which a file of lines is cut into pieces of about this size, each of whole lines; its end last."""
-    whole = file.stat().st_size
-    ends = []
-    with file.open("rb") as stream:
-        place = size
-        while place < whole:
-            stream.seek(place)
-            stream.readline()
-            ends.append(stream.tell())
-            place = ends[-1] + size
-    return ends if ends and ends[-1] == whole else [*ends, whole]
-
-
 def first_type(file: Path) -> str:
     """resourceType of the first line of a file of lines; "" where it cannot be told (reading it will tell why)."""
     for one in opened(file):

@@ -17,10 +17,14 @@ import pyarrow.parquet as pq
 
 from suwen.core.errors import FileUnreadable
 from suwen.data.records.events import BATCH
+from suwen.data.records.pieces import ends_of_pieces
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 BLOCK = 8 * 2**20
 """Bytes of a CSV that are read at a time; no row may be longer."""
+
+PIECE = 128 * 2**20
+"""Bytes of a CSV that are read as one part."""
 
 EXPANSION, UNSUSPECTED = 200, 2**30
 """A compressed file may become so many times as large, once it is past so many bytes. Deflate reaches 1032 (RFC 1951)
@@ -61,8 +65,30 @@ def columns_of(file: Path) -> dict[str, str]:
     return found
 
 
+def pieces(file: Path, size: int = PIECE) -> list[tuple[int, int]]:
+    """First byte, and byte after the last one, of pieces of whole rows, that can be read by themselves.
+
+    Only a plain CSV without any quotation mark is cut: between two of these a line may end within a row.
+    """
+    whole = file.stat().st_size
+    if file.suffix.lower() != ".csv" or whole <= size or _has_quotes(file):
+        return [(0, whole)]
+    ends = ends_of_pieces(file, size)
+    return list(zip([0, *ends], ends, strict=False))
+
+
+def _has_quotes(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return any(b'"' in block for block in iter(lambda: stream.read(BLOCK), b""))
+
+
 def batches(
-    file: Path, wanted: Sequence[str], on_bad_row: OnBadRow, *, quoted: bool = True
+    file: Path,
+    wanted: Sequence[str],
+    on_bad_row: OnBadRow,
+    *,
+    quoted: bool = True,
+    piece: tuple[int, int] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Columns by their names in small letters; those that the file lacks are null.
 
@@ -72,17 +98,22 @@ def batches(
         on_bad_row: told the text of each row of a CSV that has too few or too many fields; it is left out.
         quoted: whether quotation marks enclose fields of a table with tabs. In those of https://athena.ohdsi.org they
             do not, and are in names. In a table with commas they always do.
+        piece: one of `pieces`; the whole file unless given.
 
     Raises:
         FileUnreadable: the file is damaged, or is a gzip bomb.
     """
     there = columns_of(file)
     known = [name for name in wanted if name in there]
-    read = _parquet_batches if file.suffix.lower() == ".parquet" else _csv_batches
+    columns = [there[name] for name in known]
     try:
-        for batch in read(file, [there[name] for name in known], on_bad_row, quoted):
-            columns = {name: batch.column(place) for place, name in enumerate(known)}
-            arrays = [columns[name] if name in columns else pa.nulls(len(batch)) for name in wanted]
+        if file.suffix.lower() == ".parquet":
+            found = _parquet_batches(file, columns)
+        else:
+            found = _csv_batches(file, columns, on_bad_row, quoted, piece, list(there.values()))
+        for batch in found:
+            place = {name: number for number, name in enumerate(known)}
+            arrays = [batch.column(place[name]) if name in place else pa.nulls(len(batch)) for name in wanted]
             yield pa.RecordBatch.from_arrays(arrays, names=list(wanted))
     except (pa.ArrowException, OSError, EOFError) as error:
         raise FileUnreadable(
@@ -106,7 +137,14 @@ def require(file: Path, choices: Sequence[Sequence[str]]) -> None:
             )
 
 
-def _csv_batches(file: Path, names: list[str], on_bad_row: OnBadRow, quoted: bool) -> Iterator[pa.RecordBatch]:
+def _csv_batches(
+    file: Path,
+    names: list[str],
+    on_bad_row: OnBadRow,
+    quoted: bool,
+    piece: tuple[int, int] | None,
+    header: list[str],
+) -> Iterator[pa.RecordBatch]:
     def skipped(row: pv.InvalidRow) -> str:
         on_bad_row(row.text)
         return "skip"
@@ -126,17 +164,18 @@ def _csv_batches(file: Path, names: list[str], on_bad_row: OnBadRow, quoted: boo
         quoted_strings_can_be_null=False,
         null_values=NULLS,
     )
-    with _opened(file) as stream:
+    later = header if piece is not None and piece[0] > 0 else None
+    with _opened(file, piece) as stream:
         reader = pv.open_csv(
             stream,
-            read_options=pv.ReadOptions(use_threads=False, block_size=BLOCK),
+            read_options=pv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=later),
             parse_options=parse,
             convert_options=convert,
         )
         yield from (batch for batch in reader if len(batch))
 
 
-def _parquet_batches(file: Path, names: list[str], _: OnBadRow, quoted: bool) -> Iterator[pa.RecordBatch]:
+def _parquet_batches(file: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
     with _parquet(file) as opened:
         for batch in opened.iter_batches(BATCH, columns=names, use_threads=False):
             yield batch.select(names)
@@ -174,10 +213,36 @@ def _first_line(file: Path) -> str:
     return line
 
 
-def _opened(file: Path) -> pa.NativeFile:
-    if file.suffix.lower() != ".gz":
-        return pa.OSFile(str(file))
-    return pa.PythonFile(_Guarded(file), mode="r")
+def _opened(file: Path, piece: tuple[int, int] | None = None) -> pa.NativeFile:
+    if file.suffix.lower() == ".gz":
+        return pa.PythonFile(_Guarded(file), mode="r")
+    whole = pa.OSFile(str(file))
+    if piece is None or piece == (0, whole.size()):
+        return whole
+    return pa.PythonFile(_Piece(whole, *piece), mode="r")
+
+
+class _Piece(io.RawIOBase):
+    """Bytes `start` to `stop` of a file."""
+
+    def __init__(self, whole: pa.NativeFile, start: int, stop: int) -> None:
+        self._whole, self._left = whole, stop - start
+        whole.seek(start)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._whole.close()
+        super().close()
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        given = bytes(self._whole.read(self._left if size < 0 else min(size, self._left)))
+        self._left -= len(given)
+        return given
 
 
 class _Guarded(io.RawIOBase):

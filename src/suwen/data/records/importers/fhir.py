@@ -25,7 +25,6 @@ from suwen.data.records.fhir_files import (
     LINES,
     Opened,
     damaged,
-    ends_of_pieces,
     first_type,
     is_lines,
     lines_of,
@@ -35,6 +34,7 @@ from suwen.data.records.fhir_files import (
 from suwen.data.records.fhir_references import Scope
 from suwen.data.records.fhir_resources import ROWS, map_resource
 from suwen.data.records.fhir_values import Json
+from suwen.data.records.pieces import ends_of_pieces
 from suwen.data.records.rejects import KEPT, Rejects
 from suwen.data.records.source import Described, Part
 

@@ -23,7 +23,7 @@ from suwen.data.records.omop_rows import Mapping, People, Rows, extra_events
 from suwen.data.records.omop_tables import EXTRA, TABLES, TOLD, VOCABULARY, table_of
 from suwen.data.records.omop_vocabulary import vocabulary
 from suwen.data.records.rejects import KEPT, Rejects
-from suwen.data.records.sheets import batches, require
+from suwen.data.records.sheets import batches, pieces, require
 from suwen.data.records.source import Described, Part
 
 BROKEN_ROW = "too few or too many fields"
@@ -36,7 +36,7 @@ class OmopImporter:
     summary = "OMOP CDM 5.3 and 5.4: a folder with PERSON.csv, .csv.gz or .parquet, and the other tables"
 
     def parts(self, source: Path) -> Sequence[Part]:
-        """A file each.
+        """A file each, or a piece of a large one.
 
         Raises:
             DataError: there is no table, or one is there twice.
@@ -55,13 +55,14 @@ class OmopImporter:
         root = source if source.is_dir() else beside
         return [
             Part(
-                file.relative_to(root).as_posix(),
+                _name(file.relative_to(root).as_posix(), piece, file),
                 (file, *(each for each in shared if each != file)),
-                file.stat().st_size,
-                {"told": EXTRA in others, "derived": _has_rows(others.get(_origin(name), []))},
+                piece[1] - piece[0],
+                {"told": EXTRA in others, "derived": _has_rows(others.get(_origin(name), [])), "piece": piece},
             )
             for name in mapped
             for file in tables[name]
+            for piece in pieces(file)
         ]
 
     def read(self, part: Part, rejects: Rejects, described: Described) -> Iterator[pa.Table]:
@@ -79,7 +80,7 @@ class OmopImporter:
         require(file, table.required())
         mapping = Mapping(name, table, vocabulary(_stamps(part, VOCABULARY)))
         people = None if name == "person" else _known(part)
-        for batch in batches(file, table.columns(), tally.broken):
+        for batch in batches(file, table.columns(), tally.broken, piece=part.options["piece"]):
             if part.options["derived"]:
                 tally.all(batch, DERIVED)
                 continue
@@ -94,7 +95,7 @@ class OmopImporter:
 
     def _read_extra(self, part: Part, tally: _Tally) -> Iterator[pa.Table]:
         require(part.files[0], [(each,) for each in SCHEMA.names])
-        for batch in batches(part.files[0], SCHEMA.names, tally.broken):
+        for batch in batches(part.files[0], SCHEMA.names, tally.broken, piece=part.options["piece"]):
             rows = Rows(batch, "subject_id", _known(part))
             yield from extra_events(rows)
             tally.count(rows, np.arange(len(batch)), len(batch))
@@ -130,6 +131,11 @@ class _Tally:
                 self._rejects.add(reason, f"{self._name}, row {self._before + int(numbers[row]) + 1}", there)
             self._rejects.add(reason, self._name, count=len(refused) - len(shown))
         self._before += read
+
+
+def _name(name: str, piece: tuple[int, int], file: Path) -> str:
+    """Rows of a piece are numbered from where it begins."""
+    return name if piece == (0, file.stat().st_size) else f"{name} from byte {piece[0]}"
 
 
 def _legible(value: object) -> object:
