@@ -15,9 +15,10 @@ from suwen.core.errors import DataError
 from suwen.core.registry import IMPORTERS
 from suwen.data.records.building import import_records
 from suwen.data.records.events import SCHEMA, Events, number_of
+from suwen.data.records.ordering import in_order
 from suwen.data.records.rejects import Rejects
 from suwen.data.records.source import Described, Part
-from suwen.data.records.store import RecordStore, in_order, shard_of
+from suwen.data.records.store import RecordStore, shard_of
 
 
 class Lines:

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from suwen.core.errors import DataError, FileUnreadable
-from suwen.data.records.events import microseconds
 
 DATA = "data"
 CODES = Path("metadata") / "codes.parquet"
@@ -126,32 +125,3 @@ def shard_of(subject_ids: np.ndarray, count: int) -> np.ndarray:
 def shard_name(number: int) -> str:
     """File name of a shard."""
     return f"{number:04d}.parquet"
-
-
-def in_order(table: pa.Table) -> tuple[pa.Table, int]:
-    """The events by subject and time, those without a time first, each once; and how many were there again.
-
-    Events of one time keep the order in which they came.
-    """
-    table = table.combine_chunks()
-    subject, time = np.asarray(table["subject_id"]), microseconds(table["time"])
-    again = _again(table, subject, time)
-    rows = np.lexsort((time, subject))
-    if len(again):
-        rows = rows[~np.isin(rows, again)]
-    return table.take(pa.array(rows)), len(again)
-
-
-def _again(table: pa.Table, subject: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Rows that are there already, further up. Whole rows, texts included, are compared only where subject, time and
-    code are the same."""
-    code = np.asarray(table["code"].combine_chunks().dictionary_encode().indices)
-    order = np.lexsort((code, time, subject))
-    same = np.ones(max(0, len(order) - 1), bool)
-    for key in (subject, time, code):
-        same &= np.diff(key[order]) == 0
-    rows = np.sort(order[np.append(same, False) | np.insert(same, 0, False)]) if len(order) else order
-    alike = table.take(pa.array(rows))
-    numbered = alike.append_column("row", pa.array(rows))
-    first = numbered.group_by(table.column_names, use_threads=False).aggregate([("row", "min")])["row_min"]
-    return np.setdiff1d(rows, np.asarray(first), assume_unique=True)
