@@ -16,12 +16,16 @@ from sklearn.utils.validation import check_is_fitted
 from suwen.core.errors import DataError, NameUnknown
 from suwen.data.records.columns import Columns, build_columns
 from suwen.data.records.events import microseconds
+from suwen.data.records.features_file import Fitted, read_fitted, refuse_other_units, write_fitted
 from suwen.data.records.kernels import Slots, aggregate, dense
 from suwen.data.records.tallies import quantiles, tally
 from suwen.data.records.windows import length_of, name_of
 
 NAMED = 5
 """Subjects that an error names."""
+
+ELSEWHERE = frozenset({"store", "threads"})
+"""Parameters that are not saved: they belong to where the features are made."""
 
 
 class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -48,6 +52,8 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         codes_: the codes, or names, that are kept, the commonest in the store first.
         statistics_: one row for each: subjects, values, mean, std, low and high, of the training subjects.
+        groups_: code → name, of those that are kept.
+        units_: code → the unit of most of its numbers in the store that was fitted on, where it names one.
     """
 
     def __init__(
@@ -99,6 +105,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.codes_ = np.array(self.statistics_.index, dtype=object)
         kept = set(self.codes_.tolist())
         self.groups_ = {code: name for code, name in self._groups(columns).items() if name in kept}
+        self.units_ = _units(columns, self.groups_)
         return self
 
     def transform(self, X: Any) -> sparse.csr_matrix | np.ndarray:
@@ -134,6 +141,47 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         names = [f"{code}|{what}|{window}" for code in self.codes_ for window in windows for what in self.aggregates]
         return np.array(names, dtype=object)
 
+    def save(self, path: Path | str) -> Path:
+        """Write what is fitted, and the parameters but the store and the threads, as JSON.
+
+        Raises:
+            NotFittedError: nothing is fitted yet.
+        """
+        check_is_fitted(self, "codes_")
+        parameters = {name: value for name, value in self.get_params(deep=False).items() if name not in ELSEWHERE}
+        write_fitted(Path(path), Fitted(parameters, self.statistics_, self.groups_, self.units_))
+        return Path(path)
+
+    @classmethod
+    def load(
+        cls, path: Path | str, store: Path | str | Columns, *, threads: int | None = None, any_unit: bool = False
+    ) -> Features:
+        """What `save` wrote, for the same or another store: transforms to the same numbers, bit for bit.
+
+        Args:
+            path: the file.
+            store: see `Features`; with the conversions of the store that was fitted on.
+            threads: as many as there are processors when None.
+            any_unit: do not look whether the codes have the units that they had.
+
+        Raises:
+            FileUnreadable: there is no such file, or it is damaged.
+            DataError: it holds something else, was written by a newer suwen, or a code has another unit in this store.
+        """
+        fitted = read_fitted(Path(path))
+        known = set(cls._get_param_names()) - ELSEWHERE
+        if set(fitted.parameters) != known:
+            odd = ", ".join(sorted(set(fitted.parameters) ^ known))
+            raise DataError(f"{path}: parameters {odd}", why="it is not as it was written", fix="Features.save again")
+        found = cls(store, threads=threads, **fitted.parameters)
+        found.statistics_, found.groups_, found.units_ = fitted.statistics, fitted.groups, fitted.units
+        found.codes_ = np.array(fitted.statistics.index, dtype=object)
+        if not any_unit:
+            columns = found._columns()
+            here = "the columns" if isinstance(store, Columns) else str(store)
+            refuse_other_units(found.units_, _units(columns, found.groups_), here)
+        return found
+
     def _columns(self) -> Columns:
         return self.store if isinstance(self.store, Columns) else build_columns(self.store)
 
@@ -163,6 +211,11 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             spread = known & (std > 0)
             scales[spread, 3] = 1 / std[spread]
         return scales
+
+
+def _units(columns: Columns, codes: Mapping[str, str]) -> dict[str, str]:
+    """The unit of most numbers of each code that names one."""
+    return {code: unit for code in codes if (unit := columns.units.usual(code)) is not None}
 
 
 def _slots(columns: Columns, groups: Mapping[str, str]) -> tuple[list[str], np.ndarray]:

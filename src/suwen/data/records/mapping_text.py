@@ -87,7 +87,13 @@ def _plain(node: yaml.Node | None, place: Place, lines: dict[Place, int], name: 
     return found
 
 
-def refusal(written: Written, error: ValidationError, model: type[BaseModel]) -> DataError:
+def refusal(
+    written: Written,
+    error: ValidationError,
+    model: type[BaseModel],
+    *,
+    fix: str = "see the mappings that come with suwen",
+) -> DataError:
     """What pydantic found wrong, said with line and key; of several things the first, and how many more."""
     first, *others = error.errors()
     place, kind = first["loc"], first["type"]
@@ -106,9 +112,7 @@ def refusal(written: Written, error: ValidationError, model: type[BaseModel]) ->
         )
     context = first.get("ctx", {}).get("error")
     said = str(context) if context else first["msg"]
-    return DataError(
-        f"{seen}: {said}{more}", why=f"it says {_short(first['input'])}", fix="see the mappings that come with suwen"
-    )
+    return DataError(f"{seen}: {said}{more}", why=f"it says {_short(first['input'])}", fix=fix)
 
 
 def _short(value: Any) -> str:
