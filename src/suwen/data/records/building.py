@@ -47,6 +47,10 @@ from suwen.data.records.store import (
 SHARD_BYTES = 64 * 2**20
 """Of the source, for each shard: an event takes a tenth of that in the store, and a shard fits in memory many times."""
 
+PACKED = {".gz", ".zip", ".parquet"}
+TIMES = 10
+"""A packed source, of any of these kinds, is counted as so many times as large as it is."""
+
 MOST_SHARDS = 256
 HELD = 1_000_000
 """Events of a part that are in memory before they are laid down."""
@@ -97,7 +101,7 @@ def import_records(
     """
     importer: Importer = IMPORTERS[kind]
     parts = {key_of(kind, part): part for part in importer.parts(source)}
-    count = _shards(out, shards, sum(part.size for part in parts.values()))
+    count = _shards(out, shards, sum(map(_unpacked, parts.values())))
     store_known = RecordStore(out).made.get("imports", {}) if (out / DATA).is_dir() else {}
     fresh = {key: part for key, part in parts.items() if key not in store_known}
     work = out / WORK
@@ -118,6 +122,11 @@ def key_of(kind: str, part: Part) -> str:
     stamps = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in part.files]
     text = json.dumps([kind, part.name, dict(part.options), stamps], sort_keys=True)
     return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=12).hexdigest()
+
+
+def _unpacked(part: Part) -> int:
+    """Bytes, about, as text."""
+    return part.size * (TIMES if part.files[0].suffix.lower() in PACKED else 1)
 
 
 def _shards(out: Path, asked: int | None, size: int) -> int:
