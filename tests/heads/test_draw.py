@@ -37,6 +37,12 @@ def test_layers_come_on_another_grid_as_if_the_whole_were_there(
     assert torch.allclose(together, enlarged(whole[None], shape)[0], atol=1e-5)
 
 
+def test_a_grid_that_is_much_larger_comes_in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("suwen.heads.draw.PIECE", 2 * 60)
+    parts = list(on_grid([(0, 8, torch.randn(3, 8, 4, 5))], 8, (32, 6, 10)))
+    assert [stop - start for start, stop, _ in parts] == [2] * 16 and parts[0][2].shape == (3, 2, 6, 10)
+
+
 def test_the_same_grid_is_handed_on_as_it_is() -> None:
     whole = torch.randn(3, 8, 4, 5)
     ((start, stop, part),) = on_grid([(0, 8, whole)], 8, (8, 4, 5))

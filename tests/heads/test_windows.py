@@ -66,7 +66,7 @@ def test_only_as_many_layers_as_a_window_are_held_at_a_time(small: str) -> None:
     pixels = np.zeros((1, 100, 16), np.uint8)
     sliding = Sliding(pixelwise, pixels, [16, 16], 0.5)
     parts = list(sliding)
-    assert len(parts) == sliding.layers and (len(parts) == 1) == (small == "at once")
+    assert len(parts) == len(sliding) and (len(parts) == 1) == (small == "at once")
     if small == "at once":
         return
     assert [part[0] for part in parts] == [0, *(part[1] for part in parts[:-1])] and parts[-1][1] == 100
@@ -99,3 +99,14 @@ def test_sums_in_half_precision_are_nearly_the_same(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("suwen.heads.windows.LARGE", 0)
     half = whole(Sliding(pixelwise, pixels, [16, 16], 0.5))
     assert half.dtype == torch.float32 and (half - exact).abs().max() < 0.1 and (half - exact).abs().mean() < 0.01
+
+
+def test_layers_are_handed_on_in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("suwen.heads.windows.SMALL", 0)
+    monkeypatch.setattr("suwen.heads.windows.PIECE", 3 * 16)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 50, 16), np.uint8)
+    sliding = Sliding(pixelwise, pixels, [16, 16], 0.5)
+    parts = list(sliding)
+    assert len(parts) == len(sliding) and max(stop - start for start, stop, _ in parts) == 3
+    monkeypatch.setattr("suwen.heads.windows.PIECE", 1 << 22)
+    assert torch.equal(torch.cat([logits for *_, logits in parts], 1), whole(sliding))

@@ -73,6 +73,28 @@ def timeline(
 
 
 @records.command()
+def describe(
+    store: Store,
+    out: Annotated[str | None, typer.Option(help="The page; STORE/describe.html unless given.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Groups to compare: sex, age, what codes begin with (RACE), or a code.")
+    ] = None,
+    show_all: Annotated[bool, typer.Option("--show-all", help="Show counts below 11, too.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON; no page unless --out.")] = False,
+) -> None:
+    """Draw a profile of a cohort on one page: who, when, what, how measured, how complete. Nobody is named.
+
+    Example:  suwen records describe store/ --by sex
+    """
+    if out is not None or not json:
+        VERBS["records"].describe(store, out, by=by, show_all=show_all, quiet=json)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps(VERBS["records"].numbers(store, by=by, show_all=show_all), ensure_ascii=False))
+
+
+@records.command()
 def export(
     store: Store,
     to: Annotated[str, typer.Option(help="Format: omop.")],

@@ -20,7 +20,7 @@ from suwen.data.progress import track
 from suwen.heads.instances import DEPTH, separate
 from suwen.heads.pixels import PixelSample
 from suwen.heads.unet import enlarged
-from suwen.heads.windows import Network, Sliding, whole
+from suwen.heads.windows import PIECE, Network, Sliding, whole
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def draw(
     labels = head.instances if objects else ()
     far = np.empty((len(labels), *shape), np.float16)
     with evaluating(model.parts().values()), torch.inference_mode():
-        parts = track(sliding, "Drawing", sliding.layers, enabled=progress)
+        parts = track(sliding, "Drawing", len(sliding), enabled=progress)
         for start, stop, logits in on_grid(parts, pixels.shape[1], shape):
             found = head.probabilities(logits[None], model.calibration)
             codes[start:stop] = head.codes(found, model.calibration)[0].cpu().numpy()
@@ -170,9 +170,10 @@ def entropy(probabilities: Tensor) -> Tensor:
 def on_grid(
     parts: Iterable[tuple[int, int, Tensor]], depth: int, shape: Sequence[int]
 ) -> Iterator[tuple[int, int, Tensor]]:
-    """Layers of logits, some at a time, linearly on a grid of another size, some at a time.
+    """Layers of logits, some at a time, linearly on a grid of another size, about `PIECE` pixels at a time.
 
-    The same as enlarging the whole at once, but only the layers between which something lies are held.
+    The same as enlarging the whole at once, but only the layers between which something lies are held, and each becomes
+    larger when it is asked for.
 
     Args:
         parts: ``(start, stop, (K, stop - start, *rest))`` from 0 to `depth`, in order.
@@ -180,14 +181,14 @@ def on_grid(
         shape: of the grid they go to.
     """
     done, first, held = 0, 0, None
+    step = max(1, PIECE // math.prod(shape[1:]))
     for _, stop, logits in parts:
-        plane = _planes(logits, shape[1:])
-        held = plane if held is None else torch.cat([held, plane], 1)
-        last = stop == depth
-        ready = shape[0] if last else _ready(stop, depth, shape[0])
-        if ready > done:
-            yield done, ready, _between(held, first, depth, shape[0], done, ready)
-            done = ready
+        held = logits if held is None else torch.cat([held, logits], 1)
+        ready = shape[0] if stop == depth else _ready(stop, depth, shape[0])
+        while done < ready:
+            until = min(done + step, ready)
+            yield done, until, _planes(_between(held, first, depth, shape[0], done, until), shape[1:])
+            done = until
         # the last one has a neighbour that is still to come
         first, held = stop - 1, held[:, -1:]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ LARGE = 512 * 2**20
 
 SMALL = 1 << 22
 """Pixels of an input whose logits are all held at once: windows then come in full batches, and nothing is moved on."""
+
+PIECE = 1 << 22
+"""Pixels whose logits are handed on at a time, at least a layer of them."""
 
 PIXELS_AT_A_TIME = 1 << 18
 """Of all windows of one batch together."""
@@ -52,20 +56,31 @@ class Sliding:
     pooled: Tensor = field(init=False)
 
     @property
-    def layers(self) -> int:
+    def small(self) -> bool:
+        """All of its logits are held at once."""
+        return int(np.prod(self.pixels.shape[1:])) <= SMALL
+
+    def __len__(self) -> int:
         """How many parts come one after the other."""
-        small = int(np.prod(self.pixels.shape[1:])) <= SMALL
-        return 1 if small else len(starts(self.pixels.shape[1], self.window[0], self.overlap))
+        depth = self.pixels.shape[1]
+        edges = [*starts(depth, self.window[0], self.overlap), depth]
+        return 1 if self.small else sum(1 for first, last in pairwise(edges) for _ in self._pieces(first, last))
+
+    def _pieces(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Layers `first` to `last`, about `PIECE` pixels at a time."""
+        step = max(1, PIECE // int(np.prod(self.pixels.shape[2:])))
+        for start in range(first, last, step):
+            yield start, min(start + step, last)
 
     def __iter__(self) -> Iterator[tuple[int, int, Tensor]]:
         """``(start, stop, logits)`` along the first axis, ``(K, stop - start, *S[1:])`` float32, in order.
 
-        Of an input that is not `SMALL` only as many layers of logits are in memory as a window is deep.
+        Of an input that is not `small` only as many sums are in memory as a window is deep.
         """
         shape = self.pixels.shape[1:]
         weight = gaussian(self.window).to(self.device)
         places = [starts(side, size, self.overlap) for side, size in zip(shape, self.window, strict=True)]
-        if int(np.prod(shape)) <= SMALL:
+        if self.small:
             yield 0, shape[0], self._at_once(weight, places)
             return
         depth, first = self.window[0], 0
@@ -74,7 +89,8 @@ class Sliding:
         weights = once.clone()
         for start in places[0]:
             if start > first:
-                yield first, start, (sums[:, : start - first] / weights[: start - first]).float()
+                for a, b in self._pieces(first, start):
+                    yield a, b, (sums[:, a - first : b - first] / weights[a - first : b - first]).float()
                 _shift(sums, 1, start - first)
                 _shift(weights, 0, start - first)
                 weights += once
@@ -91,7 +107,8 @@ class Sliding:
                     place, part = self._where(corner[1:])
                     sums[(slice(None), *place)].addcmul_(each[(slice(None), *part)], fitting[part])
         self.pooled = torch.stack(pooled).sum(0) / sum(1 for _ in itertools.product(*places))
-        yield first, shape[0], (sums[:, : shape[0] - first] / weights[: shape[0] - first]).float()
+        for a, b in self._pieces(first, shape[0]):
+            yield a, b, (sums[:, a - first : b - first] / weights[a - first : b - first]).float()
 
     def _at_once(self, weight: Tensor, places: Sequence[Sequence[int]]) -> Tensor:
         """All logits ``(K, *S)``."""

@@ -87,6 +87,60 @@ def timeline(store: str | Path, subject: int) -> Iterator[dict[str, Any]]:
         yield {name: value for name, value in told.items() if value is not None}
 
 
+def numbers(store: str | Path, *, by: str | None = None, show_all: bool = False) -> dict[str, Any]:
+    """The numbers of a cohort that `describe` draws: JSON-able, small counts withheld.
+
+    See `suwen.data.records.profile_numbers.numbers_of`; arguments and errors are those of `describe`.
+    """
+    # compiled kernels and drawings, which the other commands on records do not need, take a second to load
+    from suwen.data.records.disclosure import SMALLEST
+    from suwen.data.records.profile import profile
+    from suwen.data.records.profile_numbers import numbers_of
+
+    smallest = 1 if show_all else SMALLEST
+    return numbers_of(profile(store, by=by, few=smallest), smallest=smallest)
+
+
+def describe(
+    store: str | Path,
+    out: str | Path | None = None,
+    *,
+    by: str | None = None,
+    show_all: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Draw a profile of a cohort on one page (``suwen records describe STORE``): who, when, what, how complete.
+
+    The page names no subject and quotes no text; counts of fewer than 11, exact ages above 89 and dates but years are
+    withheld, unless all is to be shown.
+
+    Args:
+        store: folder of a store, or any MEDS 0.4 folder.
+        out: the page; ``STORE/describe.html`` unless given.
+        by: groups to compare: ``sex``, ``age``, what codes begin with (``RACE``), or a code: those who have it, and
+            those who do not.
+        show_all: show small counts, too. Ages and dates stay as they are.
+        quiet: print nothing.
+
+    Raises:
+        DataError: no store, or one that is not in order.
+        FileUnreadable: a file is damaged.
+        NameUnknown: nothing of that name to group by.
+    """
+    from suwen.evaluation.profile_page import write_profile
+
+    path = Path(store) / PROFILE if out is None else Path(out)
+    found = numbers(store, by=by, show_all=show_all)
+    write_profile(path, found)
+    if not quiet:
+        subjects, events = (f"{n:,}" if isinstance(n, int) else n for n in (found["subjects"], found["events"]))
+        Console().print(f"{subjects} subjects with {events} events, described in {path}", highlight=False)
+    return path
+
+
+PROFILE = "describe.html"
+
+
 def export(store: str | Path, to: str, *, out: str | Path, quiet: bool = False) -> Path:
     """Write a store in another format, from which it can be imported again with equal events.
 
