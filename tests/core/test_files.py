@@ -14,7 +14,7 @@ import pytest
 from safetensors import SafetensorError
 
 from suwen.core.errors import SuwenError
-from suwen.core.files import atomic_path, write_json, write_text
+from suwen.core.files import atomic_folder, atomic_path, write_json, write_text
 
 
 def full(*_: Any, **__: Any) -> Any:
@@ -96,3 +96,29 @@ def test_json_never_holds_what_is_not_json(old: Path, value: Any) -> None:
 def test_json_keeps_words_readable(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"label": "肺炎"})
     assert "肺炎" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+def test_a_folder_takes_its_place_when_all_of_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "a.txt").write_text("a")
+        assert not left_in(tmp_path / "out")
+    (tmp_path / "plain").mkdir()
+    assert left_in(tmp_path / "out") == ["a.txt"] and left_in(tmp_path) == ["out", "plain"]
+    assert (tmp_path / "out").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_nothing_is_left_of_a_folder_that_did_not_become_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="odd"), atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "a.txt").write_text("a")
+        raise ValueError("odd")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SuwenError, match="disk is full"), atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "a.txt").write_text("a")
+    assert left_in(tmp_path) == []
+    monkeypatch.undo()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    with pytest.raises(OSError, match="not empty"), atomic_folder(tmp_path / "out"):
+        pass
+    assert left_in(tmp_path / "out") == ["mine.txt"] and left_in(tmp_path) == ["out"]

@@ -97,11 +97,11 @@ def describe(
 @records.command()
 def export(
     store: Store,
-    to: Annotated[str, typer.Option(help="Format: omop.")],
+    to: Annotated[str, typer.Option(help="Format: fhir (NDJSON), fhir-bundles (a file a patient), or omop.")],
     out: Annotated[str, typer.Option(help="A new folder.")] = "export",
 ) -> None:
     """Write a store in another format, from which it can be imported again with equal events.
 
-    Example:  suwen records export store/ --to omop --out cdm/
+    Example:  suwen records export store/ --to fhir --out bulk/
     """
     VERBS["records"].export(store, to, out=out)

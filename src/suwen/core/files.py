@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,8 +31,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        _on_disk(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
     except (OSError, SafetensorError) as error:
@@ -47,6 +47,41 @@ def atomic_path(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder beside `target`, which takes its place on success; on any failure nothing is left of it.
+
+    Args:
+        target: not there, or an empty folder.
+
+    Raises:
+        SuwenError: the disk is full. Every other error passes through unchanged.
+    """
+    temporary: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _on_disk(file)
+        temporary.chmod(0o777 & ~_umask())
+        if target.is_dir():
+            target.rmdir()
+        temporary.rename(target)
+    except OSError as error:
+        if _disk_is_full(error):
+            raise SuwenError(
+                f"the disk is full: {target} could not be written",
+                why="the new folder did not fit; nothing of it is left",
+                fix=f"free space on the disk of {target.parent}, then run the same command again",
+            ) from error
+        raise
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_text(target: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic_path(target) as temporary:
@@ -56,6 +91,11 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, value: Any) -> None:
     """Write JSON atomically. NaN and infinity are refused (they are not JSON): callers turn them into null."""
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _on_disk(file: Path) -> None:
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def _disk_is_full(error: OSError | SafetensorError) -> bool:

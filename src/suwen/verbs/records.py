@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from suwen.core.errors import NameUnknown
 from suwen.data.records.building import Imported, import_records
+from suwen.data.records.fhir_export import export_fhir
 from suwen.data.records.omop_export import export_omop
 from suwen.data.records.quality import Finding, check_store, refuse_broken
 from suwen.data.records.store import RecordStore
@@ -157,13 +159,19 @@ def export(store: str | Path, to: str, *, out: str | Path, quiet: bool = False) 
     if to not in EXPORTS:
         raise NameUnknown("format to export to", to, EXPORTS, fix=f"--to {next(iter(EXPORTS))}")
     opened = RecordStore(store)
-    EXPORTS[to](opened.tables(), Path(out), opened.codes)
+    written = EXPORTS[to](opened.tables(), Path(out), opened.codes)
     if not quiet:
-        Console().print(f"{len(opened):,} events written to {out}", highlight=False)
+        console = Console(highlight=False)
+        console.print(f"{written.events:,} events of {written.subjects:,} subjects written to {out}")
+        console.print("  ".join(f"{name} {count:,}" for name, count in sorted(written.rows.items()) if count))
     return Path(out)
 
 
-EXPORTS: dict[str, Callable[..., Any]] = {"omop": export_omop}
+EXPORTS: dict[str, Callable[..., Any]] = {
+    "fhir": export_fhir,
+    "fhir-bundles": partial(export_fhir, bundles=True),
+    "omop": export_omop,
+}
 """Format → what writes tables of events, to a folder, with what is known of their codes."""
 
 

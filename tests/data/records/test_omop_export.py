@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from suwen.core.errors import DataError
-from suwen.data.records import omop_export
+from suwen.data.records import exporting
 from suwen.data.records.events import SCHEMA, Events
 from suwen.data.records.importers.omop import OMOP
 from suwen.data.records.omop_export import export_omop
@@ -140,7 +140,7 @@ def test_it_does_not_matter_in_which_pieces_events_come(rows: list[Event], size:
     table = table_of(rows)
     pieces = [table.slice(start, size) for start in range(0, len(table), size)]
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(omop_export, "BATCH", batch)
+        patch.setattr(exporting, "BATCH", batch)
         export_omop(pieces, Path(folder) / "omop")
         assert repr(read(Path(folder) / "omop")) == repr(rows_of(table))
         people = [row["person_id"] for row in sheet(Path(folder) / "omop", "PERSON")]

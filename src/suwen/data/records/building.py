@@ -10,13 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 import numpy as np
@@ -113,7 +117,7 @@ def import_records(
     merging = [(out, number, [work / key for key in fresh]) for number in range(count)] if fresh else []
     repeated = sum(track(_each(put_in_order, merging, workers), "Sorting", len(merging), enabled=progress))
     _finish(out, kind, count, store_known, notes)
-    shutil.rmtree(work, ignore_errors=True)
+    _sweep(out)
     return _summary(out, notes, len(parts) - len(fresh), repeated)
 
 
@@ -136,12 +140,12 @@ def _shards(out: Path, asked: int | None, size: int) -> int:
         DataError: another number is asked for than it has, or the folder holds something else.
     """
     plan = out / WORK / "plan.json"
-    if (out / DATA).is_dir():
-        found = RecordStore(out).made.get("shards")
-    else:
-        found = json.loads(plan.read_text(encoding="utf-8"))["shards"] if plan.is_file() else None
-        if found is None and out.is_dir() and any(out.iterdir()):
-            raise DataError(f"{out} holds other files", why="they might be overwritten", fix="--out with a new folder")
+    found = RecordStore(out).made.get("shards") if (out / DATA).is_dir() else None
+    if found is None and plan.is_file():
+        # of an import that was killed: what it laid down is laid down for so many, whatever the source needs by now
+        found = json.loads(plan.read_text(encoding="utf-8"))["shards"]
+    if found is None and not (out / DATA).is_dir() and out.is_dir() and {file.name for file in out.iterdir()} - {WORK}:
+        raise DataError(f"{out} holds other files", why="they might be overwritten", fix="--out with a new folder")
     if found is not None and asked not in (None, found):
         raise DataError(f"--shards {asked}", why=f"the store has {found}", fix="leave --shards out, or a new folder")
     count = found or asked or min(MOST_SHARDS, max(1, math.ceil(size / SHARD_BYTES)))
@@ -154,15 +158,30 @@ def _each(work: Callable[[Item], Result], items: list[Item], workers: int) -> It
     if workers <= 1 or len(items) <= 1:
         yield from map(work, items)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
         yield from pool.map(work, items)
 
 
+def _end_with_parent() -> None:
+    """In a worker: end when the parent is killed, which no longer says so; it would wait for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
 def lay_down(task: tuple[str, str, Part, Path, int]) -> None:
-    """Read one part and write its events below ``WORK/KEY/``, a file a shard; its note comes last."""
+    """Read one part and write its events below ``WORK/KEY/``, a file a shard; its note comes last.
+
+    The folder gets its name when it is complete: a worker that outlives its killed parent does not write into it.
+    """
     kind, key, part, work, count = task
     importer: Importer = IMPORTERS[kind]
-    folder = work / key
+    folder, whole = work / f".{key}-{os.getpid()}", work / key
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     rejects, described = Rejects(), Described()
@@ -179,6 +198,9 @@ def lay_down(task: tuple[str, str, Part, Path, int]) -> None:
         "parents": described.parents,
     }
     write_json(folder / NOTE, note)
+    if not (whole / NOTE).is_file():
+        shutil.rmtree(whole, ignore_errors=True)
+        folder.rename(whole)
 
 
 class _Layers:
@@ -261,7 +283,9 @@ def _finish(out: Path, kind: str, count: int, known: Mapping[str, Any], notes: M
     """Everything below ``metadata/``."""
     kept = [each for note in notes.values() for each in note["kept"]]
     before = (out / REJECTED).read_text(encoding="utf-8") if (out / REJECTED).is_file() else ""
-    write_text(out / REJECTED, before + _first_of_each(kept))
+    known_lines = set(before.split("\n"))  # an import that was killed after this goes on from here
+    new = [line for line in _first_of_each(kept) if line not in known_lines]
+    write_text(out / REJECTED, before + "".join(line + "\n" for line in new))
     _write_codes(out, notes)
     write_json(
         out / DATASET,
@@ -281,14 +305,20 @@ def _finish(out: Path, kind: str, count: int, known: Mapping[str, Any], notes: M
     write_json(out / MADE, {"shards": count, "imports": {**known, **entries}})
 
 
-def _first_of_each(kept: Iterable[dict[str, str]]) -> str:
+def _first_of_each(kept: Iterable[dict[str, str]]) -> Iterator[str]:
     seen: Counter[str] = Counter()
-    lines = []
     for each in kept:
         seen[each["reason"]] += 1
         if seen[each["reason"]] <= KEPT:
-            lines.append(json.dumps(each, ensure_ascii=False) + "\n")
-    return "".join(lines)
+            yield json.dumps(each, ensure_ascii=False)
+
+
+def _sweep(out: Path) -> None:
+    """What the import, or one that was killed before it, needed on its way."""
+    for written in (Path(DATA) / "[0-9]*.parquet", REJECTED, CODES, DATASET, MADE):
+        for left in (out / written).parent.glob(f".{written.name}.*"):
+            left.unlink(missing_ok=True)
+    shutil.rmtree(out / WORK, ignore_errors=True)
 
 
 def _write_codes(out: Path, notes: Mapping[str, dict[str, Any]]) -> None:

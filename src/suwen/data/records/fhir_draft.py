@@ -9,7 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from suwen.data.records.events import END, SCHEMA
+from suwen.data.records.fhir_names import EVENT, extensions
 from suwen.data.records.fhir_references import BrokenReference, OtherSubject, Scope
+from suwen.data.records.fhir_told import told
 from suwen.data.records.fhir_values import (
     FLOAT32_MAX,
     Json,
@@ -76,6 +78,14 @@ class Draft:
         if known is not None and time is not None and known < time:
             known = time
         self.rows.append((subject, time, code, valued[0], valued[1], known, valued[2], encounter))
+
+    def told(self, holder: Any, subject: int) -> bool:
+        """Add the events that a resource or an element tells in full (`EVENT`), as they are; whether there are any."""
+        found = extensions(holder, EVENT)
+        for extension in found:
+            time, code, value, text, known, unit, encounter = told(extension)
+            self.rows.append((subject, time, code, value, text, known, unit, encounter))
+        return bool(found)
 
     def taken(self) -> pa.Table:
         """All rows so far as a table of `SCHEMA`; none are left."""
@@ -173,6 +183,10 @@ class Draft:
         if text:
             self._described.descriptions.setdefault(code, text)
 
+    def place_below(self, code: str, above: list[str]) -> None:
+        """Say which codes are above a code, unless it is known."""
+        self._described.parents.setdefault(code, above)
+
     def prefixed(self, prefix: str, code: str) -> str:
         """A code in another role than the thing itself, as ``ALLERGY//RXNORM//7980``, described alike."""
         if not prefix:
@@ -239,12 +253,16 @@ class Draft:
         valued: Valued,
         known: int | None,
         encounter: int | None,
+        start: str = "",
     ) -> None:
-        """Something that begins with ``CODE`` and, where it is known to end, ends with ``CODE//END``."""
-        self.add(subject, begin, code, valued, known, encounter)
+        """Something that begins with ``CODE`` and, where it is known to end, ends with ``CODE//END``.
+
+        Where an export says that it begins with ``CODE//START`` (`start`), its end is known when it comes.
+        """
+        self.add(subject, begin, code + start, valued, known, encounter)
         if end is not None:
             self.describe(code + END, self._described.descriptions.get(code))
-            self.add(subject, end, code + END, NOTHING, known, encounter)
+            self.add(subject, end, code + END, NOTHING, None if start else known, encounter)
 
     def quantity(self, quantity: Json | None) -> Valued:
         """Number and unit of a Quantity; with a comparator also its text, as ``<5``."""
@@ -276,6 +294,7 @@ class Row:
         known: fields of when it was written down.
         prefix: of its codes.
         amount: fields on the way to a Quantity of it.
+        events: whether it gives any; else it tells about codes.
     """
 
     read: Callable[[Json, Any, Draft], None]
@@ -288,6 +307,7 @@ class Row:
     known: tuple[str, ...] = ()
     prefix: str = ""
     amount: tuple[str, ...] = ()
+    events: bool = True
 
 
 def at(value: Any, path: tuple[str, ...]) -> Any:

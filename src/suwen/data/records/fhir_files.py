@@ -17,9 +17,9 @@ from suwen.core.errors import FileUnreadable
 CHUNK = 2**20
 """Bytes read at a time."""
 
-MOST, RATIO = 2**30, 200
+MOST, RATIO = 2**27, 200
 """An archive may expand to so many bytes in any case, and to so many times its own size: deflated text reaches 10 to 30
-times, what is made to fill a machine 1000 and more."""
+times, what is made to fill a machine 1000 and more. A document, or a line, is in memory as a whole."""
 
 LINES = (".ndjson", ".jsonl")
 SUFFIXES = (".json", *LINES)

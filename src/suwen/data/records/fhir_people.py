@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from suwen.data.records.events import BIRTH, DEATH, END, START
 from suwen.data.records.fhir_draft import Draft, Row
+from suwen.data.records.fhir_names import VISIT_CODE, decode_code, extensions
 from suwen.data.records.fhir_references import numbered
 from suwen.data.records.fhir_values import WRITTEN, Json, words, words_code
 
@@ -31,15 +32,21 @@ def patient(resource: Json, row: Row, draft: Draft) -> None:
         if each.get("url") == BIRTH_TIME
     ]
     birth = draft.time(exact[0] if exact else born)
-    if birth is not None:
+    if not draft.told(resource.get("_birthDate"), subject) and birth is not None:
         draft.add(subject, birth, BIRTH)
+    if not draft.told(resource.get("_deceasedDateTime"), subject):
+        _death(resource, subject, draft)
+    told = draft.told(resource.get("_gender"), subject)
+    for code in _traits({**resource, "gender": None} if told else resource, draft):
+        draft.add(subject, None, code)
+
+
+def _death(resource: Json, subject: int, draft: Draft) -> None:
     death = draft.time(resource.get("deceasedDateTime"))
     if death is not None:
         draft.add(subject, death, DEATH)
     elif resource.get("deceasedBoolean") is True or resource.get("deceasedDateTime"):
         draft.issue("death without a date")  # an event without a time is known from the first day on: it would leak
-    for code in _traits(resource, draft):
-        draft.add(subject, None, code)
 
 
 def _traits(resource: Json, draft: Draft) -> Iterator[str]:
@@ -83,6 +90,8 @@ def encounter(resource: Json, row: Row, draft: Draft) -> None:
         raise draft.refusal("no time")
     kind = (resource.get("class") or {}).get("code")
     whole = f"VISIT//{words(kind)}" if kind else "VISIT"
+    for own_code in extensions(resource.get("class"), VISIT_CODE):
+        whole = decode_code(words(own_code["valueCode"]))
     for moment in (START, END):
         draft.describe(whole + moment, (resource.get("class") or {}).get("display"))
     stay = resource.get("hospitalization") or {}

@@ -13,6 +13,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from suwen.data.records.events import number_of
+from suwen.data.records.fhir_names import negative_number
 from suwen.data.records.fhir_values import Json
 
 REMEMBERED = 1 << 17
@@ -32,8 +33,9 @@ class OtherSubject(ValueError):
 
 @lru_cache(maxsize=1 << 16)
 def numbered(name: str) -> int:
-    """`number_of`, remembered: the same few names come again and again."""
-    return number_of(name)
+    """`number_of`, or the negative number that an export wrote; remembered: the same few names come again and again."""
+    found = negative_number(name)
+    return number_of(name) if found is None else found
 
 
 @lru_cache(maxsize=1 << 16)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from suwen.data.records.events import START
 from suwen.data.records.fhir_documents import document, report
 from suwen.data.records.fhir_draft import NOTHING, Draft, Row, at
+from suwen.data.records.fhir_names import BEGINS, CODES, EVENT, decode_code, extensions, is_told
 from suwen.data.records.fhir_observations import observation
 from suwen.data.records.fhir_people import encounter, family, patient
-from suwen.data.records.fhir_values import Json
+from suwen.data.records.fhir_values import Json, words
 
 
 def refuse(value: Any, field: str, values: frozenset[Any], draft: Draft) -> None:
@@ -44,8 +46,9 @@ def occurrence(resource: Json, row: Row, draft: Draft) -> None:
     known = draft.first_time(resource, row.known)
     # an amount of a mixture is of none of its ingredients
     valued = draft.quantity(at(resource, row.amount)) if row.amount and len(codes) == 1 else NOTHING
+    start = START if extensions(resource, BEGINS) else ""
     for code in codes:
-        draft.span(subject, draft.prefixed(row.prefix, code), begin, end, valued, known, encounter)
+        draft.span(subject, draft.prefixed(row.prefix, code), begin, end, valued, known, encounter, start)
 
 
 def _codes(resource: Json, field: str, draft: Draft) -> list[str]:
@@ -73,6 +76,18 @@ def _medication(reference: Json, resource: Json, draft: Draft) -> list[str]:
         draft.issue("broken reference to the medication")
     said = draft.code({"text": reference.get("display")})
     return [said] if said else []
+
+
+def described(resource: Json, row: Row, draft: Draft) -> None:
+    """Descriptions and parents of codes, of the CodeSystem that an export writes; no other is looked at."""
+    if resource.get("url") != CODES:
+        raise draft.refusal("resource type not mapped")
+    for concept in resource.get("concept") or ():
+        code = decode_code(words(concept["code"]))
+        draft.describe(code, words(concept.get("display") or ""))
+        above = [each["valueCode"] for each in concept.get("property") or () if each.get("code") == "parent"]
+        if above:
+            draft.place_below(code, [decode_code(words(each)) for each in above])
 
 
 def statuses(*values: Any, **fields: frozenset[Any]) -> tuple[tuple[str, frozenset[Any]], ...]:
@@ -163,20 +178,28 @@ ROWS: Mapping[str, Row] = {
         document, statuses("superseded", WRONG, docStatus=frozenset({WRONG})), code="type", when=("date",)
     ),
 }
-"""Resource types that become events; all others are counted."""
+"""Resource types that become events."""
+
+READ: Mapping[str, Row] = {**ROWS, "CodeSystem": Row(described, events=False)}
+"""Resource types that are read; all others are counted."""
 
 
 def map_resource(resource: Json, row: Row, draft: Draft) -> None:
-    """The events of one resource, into the draft.
+    """The events of one resource, into the draft; what only repeats others is passed over (`is_told`).
 
     Raises:
         NotAnEvent: it gives none, or cannot.
     """
+    if "meta" in resource and is_told(resource):
+        return
     for field, values in row.refused:
         value = resource.get(field)
         if value is not None and (type(value) is dict or value in values):
             refuse(value, field, values, draft)
+    if "extension" in resource and extensions(resource, EVENT):
+        draft.told(resource, draft.patient(resource, row.patient))
+        return
     before = len(draft.rows)
     row.read(resource, row, draft)
-    if len(draft.rows) == before:
+    if row.events and len(draft.rows) == before:
         raise draft.refusal("nothing to map")

@@ -13,6 +13,8 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
+from suwen.data.records.fhir_names import CODES, decode_code
+
 Json = dict[str, Any]
 
 SYSTEMS: Mapping[str, str] = {
@@ -65,7 +67,7 @@ LONGEST_NAME = 200
 
 _NAMES = list(dict.fromkeys(SYSTEMS.values()))
 RANKS = {name: rank for rank, name in enumerate(_NAMES)}
-UNKNOWN_RANK = len(_NAMES)
+UNKNOWN_RANK, OWN_RANK = len(_NAMES), -1
 
 _DATETIME = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
@@ -129,9 +131,14 @@ def system_name(uri: str | None) -> str:
 
 
 def code_of(system: str | None, code: Any) -> tuple[int, str] | None:
-    """Rank of the system and ``SYSTEM//CODE`` of a Coding; None if it has no code."""
+    """Rank of the system and ``SYSTEM//CODE`` of a Coding; None if it has no code.
+
+    A code of `CODES` is the code of an event as it was, and goes before all others.
+    """
     if code is None or code == "":
         return None
+    if system == CODES:
+        return OWN_RANK, decode_code(str(code))
     name = system_name(system)
     return RANKS.get(name, UNKNOWN_RANK), f"{name}//{str(code).strip()}"
 
@@ -174,6 +181,16 @@ def words(value: Any) -> str:
 def plain(value: float | int) -> str:
     """A number as short text: 5, 0.25."""
     return f"{value:.15g}"
+
+
+COMPARATORS = ("<=", ">=", "<", ">")
+"""http://hl7.org/fhir/R4/valueset-quantity-comparator.html"""
+
+
+def is_comparator_of(text: str, value: float) -> str | None:
+    """The comparator of a quantity whose text, as the importer reads it, is this; None where there is none."""
+    sign = next((each for each in COMPARATORS if text.startswith(each)), "")
+    return sign if sign and text == sign + plain(value) else None
 
 
 TEXTUAL = ("text/", "application/xml", "application/json", "application/hl7-v3+xml", "application/fhir+")

@@ -14,10 +14,9 @@ characters of ``*_source_value``; ends of visits and drug exposures that are not
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,33 +27,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
-from suwen.core.errors import DataError
 from suwen.core.files import atomic_path
-from suwen.data.records.events import BATCH, SCHEMA, conform
+from suwen.data.records.events import SCHEMA
+from suwen.data.records.exporting import Exported, refuse_full, whole_subjects
 from suwen.data.records.omop_concepts import Concepts
-from suwen.data.records.omop_places import PERIOD, PERSONS, PLACES, VISIT, Chunk, Placed, known, place
+from suwen.data.records.omop_places import PERIOD, PERSONS, PLACES, VISIT, OmopChunk, Placed, known, place
 from suwen.data.records.omop_tables import EHR, EXTRA, FIRST_LOCAL, TABLES, TOLD
 
 US, DAY, TEXT, NUMBER, WHOLE = pa.timestamp("us"), pa.date32(), pa.string(), pa.float32(), pa.int64()
 
 CONSTANT = {"note": {"encoding_concept_id": 0, "language_concept_id": 0}}
 """Columns that a table may not be without."""
-
-OUTSIDE = (datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999))
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What was written.
-
-    Attributes:
-        events, subjects: how many.
-        rows: table → rows.
-    """
-
-    events: int
-    subjects: int
-    rows: dict[str, int]
 
 
 def export_omop(tables: Iterable[pa.Table], out: Path, codes: pa.Table | None = None) -> Exported:
@@ -68,56 +51,18 @@ def export_omop(tables: Iterable[pa.Table], out: Path, codes: pa.Table | None = 
     Raises:
         DataError: the folder holds other files; a time is outside of the years 1 to 9999; subjects lie apart.
     """
-    if out.is_dir() and any(out.iterdir()):
-        raise DataError(f"{out} holds other files", why="they might be mixed up", fix="name a new folder")
+    refuse_full(out)
     events = subjects = 0
     with ExitStack() as stack:
         files = _Files(out, stack)
         concepts = Concepts(codes)
-        for chunk in map(Chunk, _chunks(tables)):
+        for chunk in map(OmopChunk, whole_subjects(tables)):
             events += len(chunk.events)
             subjects += _write(chunk, place(chunk), concepts, files)
         for name, rows in (*concepts.tables(), ("cdm_source", _cdm_source(out.name))):
             files.write(name, {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}, len(rows))
         files.close()
     return Exported(events, subjects, dict(files.rows))
-
-
-def _chunks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Events of whole subjects, at least `BATCH` of them where there are so many."""
-    held: list[pa.Table] = []
-    for table in tables:
-        held.append(_checked(conform(table)))
-        if sum(map(len, held)) < BATCH:
-            continue
-        whole = pa.concat_tables(held)
-        subject = whole["subject_id"].to_numpy()
-        last = int(np.flatnonzero(subject != subject[-1])[-1]) + 1 if subject[0] != subject[-1] else 0
-        if last:
-            yield whole.slice(0, last)
-        held = [whole.slice(last)]
-    if sum(map(len, held)):
-        yield pa.concat_tables(held)
-
-
-def _checked(table: pa.Table) -> pa.Table:
-    """Without NaN.
-
-    Raises:
-        DataError: a time that OMOP cannot write.
-    """
-    for name in ("time", "available_time"):
-        span = pc.min_max(table[name].cast(pa.int64()))
-        low, high = (int(np.datetime64(limit, "us").astype(np.int64)) for limit in OUTSIDE)
-        if span["min"].is_valid and (span["min"].as_py() < low or span["max"].as_py() > high):
-            raise DataError(
-                f"{name} {np.datetime64(span['min'].as_py(), 'us')} to {np.datetime64(span['max'].as_py(), 'us')}",
-                why="dates of OMOP have a year of four digits",
-                fix="suwen records describe   shows which events these are",
-            )
-    values = table["numeric_value"]
-    values = pc.if_else(pc.is_nan(values), pa.scalar(None, NUMBER), values)
-    return table.set_column(SCHEMA.get_field_index("numeric_value"), SCHEMA.field("numeric_value"), values)
 
 
 def _cdm_source(name: str) -> list[dict[str, Any]]:
@@ -219,16 +164,9 @@ class _Files:
             writer.close()
 
 
-def _write(chunk: Chunk, placed: Placed, concepts: Concepts, files: _Files) -> int:
+def _write(chunk: OmopChunk, placed: Placed, concepts: Concepts, files: _Files) -> int:
     """All rows of a chunk; how many subjects it has."""
-    starts = np.flatnonzero(np.diff(chunk.subject, prepend=~chunk.subject[0]) != 0)
-    subjects = chunk.subject[starts]
-    if len(np.unique(subjects)) < len(subjects):
-        raise DataError(
-            f"events of subject {pd.Series(subjects)[pd.Series(subjects).duplicated()].iloc[0]} lie apart",
-            why="a person is one row of PERSON",
-            fix="export a record store, whose events are in order",
-        )
+    subjects = chunk.subjects
     _write_persons(chunk, placed.personal, subjects, concepts, files)
     for number, name in enumerate(PLACES):
         rows = np.flatnonzero(placed.table == number)
@@ -241,7 +179,9 @@ def _write(chunk: Chunk, placed: Placed, concepts: Concepts, files: _Files) -> i
     return len(subjects)
 
 
-def _write_rows(name: str, chunk: Chunk, placed: Placed, rows: np.ndarray, concepts: Concepts, files: _Files) -> None:
+def _write_rows(
+    name: str, chunk: OmopChunk, placed: Placed, rows: np.ndarray, concepts: Concepts, files: _Files
+) -> None:
     table, line = TABLES[name], TABLES[name].lines[0]
     events = chunk.events.take(pa.array(placed.event[rows]))
     ends = placed.end[rows]
@@ -276,7 +216,7 @@ def _fitting(column: Any, layout: pa.Schema, name: str) -> Any:
 
 
 def _concepts(
-    chunk: Chunk, events: np.ndarray, whole: np.ndarray, table: str, concepts: Concepts
+    chunk: OmopChunk, events: np.ndarray, whole: np.ndarray, table: str, concepts: Concepts
 ) -> tuple[np.ndarray, pa.Array]:
     """Numbers and texts of the codes of events."""
     kinds, places = np.unique(chunk.code[events].astype(np.int64) * 2 + whole, return_inverse=True)
@@ -286,7 +226,7 @@ def _concepts(
 
 
 def _write_persons(
-    chunk: Chunk, personal: dict[str, np.ndarray], subjects: np.ndarray, concepts: Concepts, files: _Files
+    chunk: OmopChunk, personal: dict[str, np.ndarray], subjects: np.ndarray, concepts: Concepts, files: _Files
 ) -> None:
     order = np.argsort(subjects)
 
@@ -315,7 +255,7 @@ def _write_persons(
 
 
 def _about(
-    kind: str, chunk: Chunk, events: np.ndarray, rows: np.ndarray, concepts: Concepts, count: int
+    kind: str, chunk: OmopChunk, events: np.ndarray, rows: np.ndarray, concepts: Concepts, count: int
 ) -> dict[str, Any]:
     """What `rows` of PERSON say in three columns."""
     standard, source = np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -334,7 +274,7 @@ def _about(
     }
 
 
-def _write_visits(chunk: Chunk, placed: Placed, files: _Files) -> None:
+def _write_visits(chunk: OmopChunk, placed: Placed, files: _Files) -> None:
     """A visit for every encounter that has none, from its first event to its last."""
     rows = np.flatnonzero(chunk.visit & chunk.timed)
     keys = ["person_id", "visit_occurrence_id"]
@@ -349,7 +289,7 @@ def _write_visits(chunk: Chunk, placed: Placed, files: _Files) -> None:
     files.write("visit_occurrence", columns, len(spans))
 
 
-def _write_periods(chunk: Chunk, placed: Placed, files: _Files) -> None:
+def _write_periods(chunk: OmopChunk, placed: Placed, files: _Files) -> None:
     """An observation period for everybody who has none, from the first event after birth to the last."""
     counted = chunk.timed.copy()
     counted[placed.personal["birth"]] = False

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from suwen.data.records.events import BIRTH, DEATH, END, START, microseconds
+from suwen.data.records.events import BIRTH, DEATH, END, START
+from suwen.data.records.exporting import Chunk, empty, marked
 from suwen.data.records.omop_rows import SOURCE
 from suwen.data.records.omop_tables import EHR, ONCE, SPAN, TABLES, TOLD
 
@@ -144,45 +144,22 @@ class Placed:
     extra: np.ndarray
 
 
-class Chunk:
-    """All events of some subjects, as columns.
+class OmopChunk(Chunk):
+    """All events of some subjects, as columns, with what their codes say.
 
     Args:
         events: of `SCHEMA`, without NaN.
     """
 
     def __init__(self, events: pa.Table) -> None:
-        self.events = events
-        coded = pc.dictionary_encode(events["code"]).combine_chunks()
-        coded = coded if isinstance(coded, pa.DictionaryArray) else coded.chunk(0)
-        self.codes: list[str] = coded.dictionary.to_pylist()
-        self.code = np.asarray(coded.indices)
-        self.subject = events["subject_id"].to_numpy()
-        self.time = microseconds(events["time"])
-        self.timed = _there(events["time"])
-        self.number, self.unit = _there(events["numeric_value"]), _there(events["unit"])
-        self.text, self.visit = _there(events["text_value"]), _there(events["encounter_id"])
-        self.encounter = np.asarray(events["encounter_id"].combine_chunks().fill_null(0))
+        super().__init__(events)
         long = pc.greater(pc.utf8_length(events["text_value"]), LONG)
         self.long = np.asarray(long.combine_chunks().fill_null(False))
-        self.late = _there(events["available_time"])
-        self.blank = _blank(events["text_value"]) | _blank(events["unit"]) | _blank(events["code"])
-        self._known = [known(code) for code in self.codes]
+        self.known = [known(code) for code in self.codes]
 
     def of_code(self, name: str) -> np.ndarray:
         """An attribute of `Known`, for each event."""
-        return np.asarray(np.array([getattr(each, name) for each in self._known])[self.code])
-
-    @property
-    def bare(self) -> np.ndarray:
-        """bool: nothing but subject, time and code."""
-        return np.asarray(~(self.number | self.text | self.unit | self.visit | self.late | self.blank))
-
-    def first(self, where: np.ndarray, *by: np.ndarray) -> np.ndarray:
-        """bool: of the events `where`, the first of each group."""
-        rows = np.flatnonzero(where)
-        again = pd.DataFrame({place: key[rows] for place, key in enumerate(by)}).duplicated().to_numpy()
-        return _marked(len(where), rows[~again])
+        return self.per_code(getattr(each, name) for each in self.known)
 
     def fits(self, table: np.ndarray) -> np.ndarray:
         """bool: whether a table has columns for what each event says."""
@@ -204,10 +181,10 @@ class Chunk:
         return found
 
 
-def place(chunk: Chunk) -> Placed:
+def place(chunk: OmopChunk) -> Placed:
     """Rows for all events of a chunk."""
     personal = _personal(chunk)
-    done = _marked(len(chunk.code), np.concatenate(list(personal.values())))
+    done = marked(len(chunk.code), np.concatenate(list(personal.values())))
     extra = ~done & (chunk.late | chunk.blank | ~chunk.timed)
     table, step = chunk.of_code("table"), chunk.of_code("step")
     own = ~done & ~extra & (table != NOWHERE) & chunk.fits(table)
@@ -216,11 +193,15 @@ def place(chunk: Chunk) -> Placed:
     own &= (table != PERIOD) | (step != "") & (chunk.time % DAY == 0)
     begins = own & (step != END)
     begins &= (table != VISIT) | chunk.first(begins & (table == VISIT), chunk.subject, chunk.encounter)
-    end = _ends(chunk, begins & (step == START), own & (step == END) & ~(chunk.number | chunk.text | chunk.unit))
-    ended = _marked(len(end), end[end >= 0])
+    end = chunk.pairs(
+        [each.base for each in chunk.known],
+        begins & (step == START),
+        own & (step == END) & ~(chunk.number | chunk.text | chunk.unit),
+    )
+    ended = marked(len(end), end[end >= 0])
     rest = ~done & ~extra & ~begins & ~ended
     spans = np.array([TABLES[name].lines[0].kind == SPAN for name in PLACES])
-    told = extra & chunk.timed & (step != END) & ~_blank(chunk.events["code"])
+    told = extra & chunk.timed & (step != END) & ~empty(chunk.events["code"])
     kept = told & (table != NOWHERE) & (table != VISIT) & (table != PERIOD)
     table = np.where(begins | kept, table, chunk.general())
     kind = np.where(begins & spans[table] & (step == ""), ONCE, EHR)
@@ -236,7 +217,7 @@ def place(chunk: Chunk) -> Placed:
     )
 
 
-def _personal(chunk: Chunk) -> dict[str, np.ndarray]:
+def _personal(chunk: OmopChunk) -> dict[str, np.ndarray]:
     """What PERSON and DEATH say: the first of each kind that has nothing else to say."""
     birth, death = (np.array([code == which for code in chunk.codes])[chunk.code] for which in (BIRTH, DEATH))
     dead = death & chunk.timed & ~(chunk.number | chunk.unit | chunk.visit | chunk.late | chunk.blank)
@@ -248,44 +229,3 @@ def _personal(chunk: Chunk) -> dict[str, np.ndarray]:
     for kind in dict.fromkeys(PERSONAL.values()):
         found[kind] = chunk.first((kinds == kind) & ~chunk.timed & chunk.bare, chunk.subject)
     return {kind: np.flatnonzero(where) for kind, where in found.items()}
-
-
-def _ends(chunk: Chunk, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """(n,) the event that ends each one, or -1: of a subject, code and encounter the first start has the first end, and
-    so on, unless that came before."""
-    bases = {base: number for number, base in enumerate(dict.fromkeys(each.base for each in chunk._known))}
-    base = np.array([bases[each.base] for each in chunk._known], np.int64)[chunk.code]
-    frames = []
-    for where in (starts, ends):
-        rows = np.flatnonzero(where)
-        frame = pd.DataFrame(
-            {
-                "subject": chunk.subject[rows],
-                "base": base[rows],
-                "visit": chunk.visit[rows],
-                "encounter": chunk.encounter[rows],
-            }
-        )
-        keys = list(frame.columns)
-        frame["turn"] = frame.groupby(keys).cumcount()
-        frames.append(frame.assign(row=rows))
-    pairs = frames[0].merge(frames[1], on=[*keys, "turn"])
-    start, end = pairs["row_x"].to_numpy(np.int64), pairs["row_y"].to_numpy(np.int64)
-    after = chunk.time[end] >= chunk.time[start]
-    found = np.full(len(chunk.code), -1)
-    found[start[after]] = end[after]
-    return found
-
-
-def _marked(size: int, rows: np.ndarray) -> np.ndarray:
-    found = np.zeros(size, bool)
-    found[rows] = True
-    return found
-
-
-def _there(column: pa.ChunkedArray) -> np.ndarray:
-    return np.asarray(column.is_valid().combine_chunks())
-
-
-def _blank(column: pa.ChunkedArray) -> np.ndarray:
-    return np.asarray(pc.equal(column, "").combine_chunks().fill_null(False))

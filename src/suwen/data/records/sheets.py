@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.csv as pv
@@ -215,7 +216,7 @@ def _first_line(file: Path) -> str:
 
 def _opened(file: Path, piece: tuple[int, int] | None = None) -> pa.NativeFile:
     if file.suffix.lower() == ".gz":
-        return pa.PythonFile(_Guarded(file), mode="r")
+        return guarded(pa.OSFile(str(file)), file.stat().st_size, str(file))
     whole = pa.OSFile(str(file))
     if piece is None or piece == (0, whole.size()):
         return whole
@@ -245,12 +246,37 @@ class _Piece(io.RawIOBase):
         return given
 
 
+def guarded(packed: pa.NativeFile | IO[bytes], size: int, name: str) -> pa.NativeFile:
+    """What a gzip file has in it, which may not grow without end.
+
+    Args:
+        packed: its bytes.
+        size: how many they are.
+        name: of the file.
+    """
+    return pa.PythonFile(_Guarded(packed, size, name), mode="r")
+
+
+def refuse_grown(given: int, size: int, name: str) -> None:
+    """Turn away what is made to fill a machine.
+
+    Raises:
+        FileUnreadable: so many bytes have come, or will come, out of so few.
+    """
+    if given > UNSUSPECTED and given > EXPANSION * size:
+        raise FileUnreadable(
+            f"{name}: {size:,} bytes become {given:,}, or more",
+            why=f"a table that is packed to less than 1/{EXPANSION} is a bomb, or has nothing but repetition in it",
+            fix="unpack it yourself, if you trust it, and import the CSV",
+        )
+
+
 class _Guarded(io.RawIOBase):
     """A gzip file that may not grow without end."""
 
-    def __init__(self, file: Path) -> None:
-        self._file, self._size, self._given = file, file.stat().st_size, 0
-        self._stream = pa.CompressedInputStream(pa.OSFile(str(file)), "gzip")
+    def __init__(self, packed: pa.NativeFile | IO[bytes], size: int, name: str) -> None:
+        self._name, self._size, self._given = name, size, 0
+        self._stream = pa.CompressedInputStream(packed, "gzip")
 
     def readable(self) -> bool:
         """Yes."""
@@ -265,14 +291,9 @@ class _Guarded(io.RawIOBase):
         """The next bytes.
 
         Raises:
-            DataError: there are suspiciously many.
+            FileUnreadable: there are suspiciously many.
         """
         given = bytes(self._stream.read(size if size >= 0 else None))
         self._given += len(given)
-        if self._given > UNSUSPECTED and self._given > EXPANSION * self._size:
-            raise FileUnreadable(
-                f"{self._file}: {self._size:,} bytes have become {self._given:,}, and there are more",
-                why=f"a table that is packed to less than 1/{EXPANSION} is a bomb, or has nothing but repetition in it",
-                fix="unpack it yourself, if you trust it, and import the CSV",
-            )
+        refuse_grown(self._given, self._size, self._name)
         return given

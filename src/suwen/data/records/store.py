@@ -51,8 +51,8 @@ class RecordStore:
 
     @property
     def shards(self) -> list[Path]:
-        """Its files, in the order of their names."""
-        return sorted((self.path / DATA).glob("**/*.parquet"))
+        """Its files, in the order of their names; hidden ones were never finished."""
+        return sorted(file for file in (self.path / DATA).glob("**/*.parquet") if not file.name.startswith("."))
 
     @property
     def made(self) -> dict[str, Any]:

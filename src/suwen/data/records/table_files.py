@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.data.records.events import BATCH
 from suwen.data.records.mapping import Files, pieces
+from suwen.data.records.sheets import guarded, refuse_grown
 
 ENDINGS = (".csv", ".tsv", ".psv", ".txt", ".parquet")
 BLOCK = 8 * 2**20
@@ -160,7 +161,7 @@ class Shelf:
         try:
             with self._raw(entry) as raw:
                 packed = (entry.member or entry.file.name).lower().endswith(".gz")
-                yield pa.CompressedInputStream(raw, "gzip") if packed else raw
+                yield guarded(raw, self._size(entry), entry.name) if packed else raw
         except FileUnreadable:
             raise
         except BROKEN as error:
@@ -176,11 +177,17 @@ class Shelf:
             return BLOCK
         return min(BLOCK, max(HEAD, self._zips[entry.file].getinfo(entry.member).file_size + 1))
 
+    def _size(self, entry: Entry) -> int:
+        """Bytes of it, as they are before they are unpacked from gzip."""
+        return self._zips[entry.file].getinfo(entry.member).file_size if entry.member else entry.file.stat().st_size
+
     def _raw(self, entry: Entry) -> IO[bytes]:
         if not entry.member:
             return entry.file.open("rb")
         if entry.file not in self._zips:
             self._zips[entry.file] = _opened_zip(entry.file)
+        inside = self._zips[entry.file].getinfo(entry.member)  # no more than it says is read of it
+        refuse_grown(inside.file_size, inside.compress_size, entry.name)
         return self._zips[entry.file].open(entry.member)
 
 

@@ -406,7 +406,7 @@ def test_an_archive_that_expands_beyond_measure_is_refused(tmp_path: Path, monke
             archive.writestr(f"{number}.ndjson", blank)
     (tmp_path / "bomb.ndjson.gz").write_bytes(gzip.compress(blank * 3))
     for name in ("bomb.zip", "bomb.ndjson.gz"):
-        assert Read(tmp_path / name).events == []  # below a GiB nothing is refused
+        assert Read(tmp_path / name).events == []  # below 128 MiB nothing is refused
     monkeypatch.setattr(fhir_files, "MOST", 8 * 2**20)
     for name in ("bomb.zip", "bomb.ndjson.gz"):
         with pytest.raises(FileUnreadable, match=name):
@@ -493,3 +493,51 @@ def test_malformed_resources_leave_nothing_behind(tmp_path: Path) -> None:
     late = Read(write(tmp_path / "b.json", [{**PATIENT, "communication": 5}, sodium()]))  # its birth came first
     assert late.codes == ["LOINC//2951-2"]
     assert dict(late.rejects.counts) == {"malformed: Patient": 1}
+
+
+# --- what suwen itself writes ---
+
+
+def told(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"extension": [{"url": "urn:suwen:fhir:event", "extension": [{"url": "code", "valueCode": "a"}, *parts]}]}
+
+
+def test_an_event_told_in_full_goes_before_what_else_a_resource_says(tmp_path: Path) -> None:
+    parts = [{"url": "number", "valueString": "-Infinity"}, {"url": "encounter", "valueString": "-3"}]
+    found = Read(write(tmp_path / "a.json", sodium(**told(*parts, {"url": "empty", "valueCode": "unit"}))))
+    (event,) = found.events
+    assert (event["code"], event["time"], event["unit"]) == ("a", None, "")
+    assert (event["numeric_value"], event["encounter_id"]) == (-math.inf, -3)
+    error = Read(write(tmp_path / "b.json", sodium(status="entered-in-error", **told())))
+    assert error.events == [] and error.whole == {"status entered-in-error: Observation": 1}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"url": "time", "valueDateTime": "soon"},
+        {"url": "number", "valueDecimal": 1e300},
+        {"url": "number", "valueString": "NaN"},
+        {"url": "encounter", "valueString": str(2**63)},
+        {"url": "text", "valueString": 5},
+        {"url": "code", "valueCode": "%ff"},
+        "text",
+    ],
+)
+def test_an_event_that_cannot_be_is_counted(tmp_path: Path, part: Any) -> None:
+    found = Read(write(tmp_path / "a.json", [sodium(**told(part)), sodium()]))
+    assert len(found.events) == 1 and found.whole == {"malformed: Observation": 1}
+
+
+def test_what_codes_mean_is_read_first_and_of_no_other_system(tmp_path: Path) -> None:
+    ours = {
+        "resourceType": "CodeSystem",
+        "url": "urn:suwen:codes",
+        "concept": [{"code": "LOINC//2951-2", "display": "ours"}],
+    }
+    coding = {"system": "http://loinc.org", "code": "2951-2", "display": "theirs"}
+    (tmp_path / "AObservation.ndjson").write_text(json.dumps(sodium(code={"coding": [coding]})))
+    (tmp_path / "CodeSystem.ndjson").write_text("\n".join(map(json.dumps, [ours, {**ours, "url": "http://x.org"}])))
+    found = Read(tmp_path)
+    assert found.described.descriptions == {"LOINC//2951-2": "ours"} and len(found.events) == 1
+    assert found.whole == {"resource type not mapped: CodeSystem": 1}

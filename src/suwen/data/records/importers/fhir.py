@@ -2,7 +2,7 @@
 
 A patient's number is that of `number_of` of the patient's id, an encounter's likewise. NDJSON is streamed; of anything
 else one file is in memory at a time. Where one id comes twice, both are events: what is the same twice is kept once by
-the store.
+the store. What `suwen.data.records.fhir_export` writes gives the equal events again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from suwen.data.records.fhir_files import (
     recognised,
 )
 from suwen.data.records.fhir_references import Scope
-from suwen.data.records.fhir_resources import ROWS, map_resource
+from suwen.data.records.fhir_resources import READ, map_resource
 from suwen.data.records.fhir_values import Json
 from suwen.data.records.pieces import ends_of_pieces
 from suwen.data.records.rejects import KEPT, Rejects
@@ -56,7 +56,7 @@ _DRUG = "Medication"
 
 @dataclass
 class Tally:
-    """Resources by type: those that gave events and those that gave none, which together are all.
+    """Resources by type: those that were read and those that gave nothing, which together are all.
 
     A Bundle is not counted itself, unless it is empty.
     """
@@ -77,7 +77,8 @@ class FhirImporter:
             DataError: no file has a name as FHIR JSON has.
         """
         root = source if source.is_dir() else source.parent
-        files = recognised(source)
+        # what codes mean is taken from where it is said first
+        files = sorted(recognised(source), key=lambda file: not file.name.startswith("CodeSystem."))
         if not files:
             raise DataError(
                 f"{source} holds no FHIR",
@@ -208,7 +209,7 @@ class _Reading:
         """Map one resource, or count why not; it lies in `where`, and there at `place` and `number`."""
         draft = self.draft
         kind: Any = resource.get("resourceType") if type(resource) is dict else None
-        row = ROWS.get(kind) if type(kind) is str else None
+        row = READ.get(kind) if type(kind) is str else None
         if row is None:
             self._reject(*_unmapped(kind, resource), f"{where}{place}{number}" if place else where, resource)
             return

@@ -34,7 +34,8 @@ class MedsImporter:
             DataError: there is none.
         """
         folder = source / DATA
-        files = sorted(file for file in folder.glob("**/*.parquet") if file.is_file()) if folder.is_dir() else []
+        found = folder.glob("**/*.parquet") if folder.is_dir() else []
+        files = sorted(file for file in found if file.is_file() and not file.name.startswith("."))
         if not files:
             raise DataError(
                 f"{source} is no MEDS dataset",
