@@ -8,7 +8,7 @@ from pathlib import Path
 
 from suwen.simulation.readme import readme
 
-CITING = ("patients", "anatomy", "lesions", "observer")
+CITING = ("patients", "anatomy", "lesions", "observer", "records.processes", "records.measures", "records.treatments")
 
 
 def test_it_is_never_evidence_and_names_its_settings() -> None:

@@ -10,8 +10,10 @@ import pytest
 
 import suwen
 from suwen.core.errors import NameUnknown
+from suwen.data.records.store import RecordStore
 from suwen.simulation.hospital import simulate
-from suwen.verbs.demos import chain, foundation
+from suwen.simulation.records.truth import true_effects
+from suwen.verbs.demos import chain, foundation, records
 
 FEW = ("inputs.size=64", "training.epochs=1", "evaluation.resamples=20", "explanation.examples=2")
 
@@ -35,6 +37,26 @@ def test_chain_leaves_the_report_of_its_run(tmp_path: Path, monkeypatch: pytest.
     report = suwen.demo(out=tmp_path, patients=60, quiet=True)
     assert report == tmp_path / "run" / "report.html" and report.is_file()
     assert json.loads((tmp_path / "prediction.json").read_text())["task"] == "image-classification"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["fhir", "omop"])
+def test_records_leaves_a_page_with_the_models_beside_the_best_possible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setattr(records, "SOURCE", source)
+    if source == "fhir":
+        pytest.importorskip("suwen.data.records.fhir_export", reason="the FHIR exporter is not there")
+    report = suwen.demo("records", out=tmp_path, patients=150, quiet=True)
+    page = report.read_text(encoding="utf-8")
+    assert report == tmp_path / "report.html"
+    assert all(title in page for title in records.MODELS) and "never evidence about medicine" in page
+    subjects = RecordStore(tmp_path / "store").tables(["subject_id"])
+    assert len({number for table in subjects for number in table["subject_id"].to_pylist()}) == 150
+    effects = true_effects(tmp_path / "hospital")
+    assert f"{100 * effects['effect']['statin']:+.1f}" in page
+    # again, into the same folder
+    assert suwen.demo("records", out=tmp_path, patients=60, quiet=True) == report
 
 
 def test_few_labels_are_of_other_patients_than_those_tested_and_pretraining_sees_neither(

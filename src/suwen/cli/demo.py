@@ -15,7 +15,8 @@ def demo(
         typer.Argument(
             help="chain: films with labels, from data to report. "
             "foundation: pretrain without labels, adapt with 50, explain, export. "
-            "segment: organs and nodules on chest CT, from DICOM to masks."
+            "segment: organs and nodules on chest CT, from DICOM to masks. "
+            "records: health records from FHIR to predictions, beside the best possible."
         ),
     ] = "chain",
     out: Annotated[str | None, typer.Option(help="Folder for the hospital and the Runs.")] = None,
@@ -29,5 +30,7 @@ def demo(
     [bold]suwen demo foundation[/]   what pretraining is good for when labels are few
 
     [bold]suwen demo segment[/]      organs and nodules drawn on CT volumes
+
+    [bold]suwen demo records[/]      health records in any format, and what can be predicted from them
     """
     VERBS["demo"](name, out=out, patients=patients, seed=seed, quiet=quiet)

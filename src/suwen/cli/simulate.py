@@ -17,12 +17,22 @@ def simulate(
     films_per_patient: Annotated[tuple[int, int], typer.Option(help="Fewest and most films of one patient.")] = (1, 3),
     scans: Annotated[int, typer.Option(min=0, help="How many patients have a CT scan at most.")] = 20,
     wards: Annotated[list[str] | None, typer.Option(help="A ward to write; repeatable. Default: all.")] = None,
+    record_formats: Annotated[
+        list[str] | None, typer.Option(help="fhir, omop or hl7v2, beside MEDS; repeatable. Default: all.")
+    ] = None,
 ) -> None:
     """Write the virtual hospital: patients who do not exist, in formats that do.
 
     Example:  suwen simulate --patients 500 --seed 1 --out hospital/
     """
     path = VERBS["simulate"](
-        patients=patients, seed=seed, size=size, out=out, films_per_patient=films_per_patient, scans=scans, wards=wards
+        patients=patients,
+        seed=seed,
+        size=size,
+        out=out,
+        films_per_patient=films_per_patient,
+        scans=scans,
+        wards=wards,
+        record_formats=record_formats,
     )
     typer.echo(f"{path}: a test bed, never evidence about medicine   (see {path / 'README.md'})")

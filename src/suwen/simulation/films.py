@@ -34,7 +34,8 @@ TRUTH = (
     *(f"{kind}_{name}" for kind in ("prior", "observer") for name in CLASSES),
 )
 
-_PERIOD_DAYS = 240  # each film of a subject falls into the next period of this many days
+PERIOD_DAYS = 240
+"""Each film of a subject falls into the next period of so many days from `OPENING` on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +91,7 @@ class Plan:
 
 def films_of(patient: Patient, world: World) -> Iterator[Film]:
     """The films of one subject, in order of time."""
-    low, high = world.films_per_patient
-    count = int(stream(world.seed, patient.number, Stream.VISITS).integers(low, high + 1))
+    count = _count(patient, world)
     years = float(age_on(patient.birth, OPENING))
     anatomy = draw_anatomy(stream(world.seed, patient.number, Stream.ANATOMY), patient, years)
     nodule = draw_nodule(stream(world.seed, patient.number, Stream.NODULE))
@@ -101,12 +101,18 @@ def films_of(patient: Patient, world: World) -> Iterator[Film]:
         yield make_film(f"{patient.subject_id}_{index + 1}", patient, anatomy, plan)
 
 
+def film_times(patient: Patient, world: World) -> list[datetime]:
+    """When the films of one subject are taken, in order; none is drawn."""
+    streams = (stream(world.seed, patient.number, Stream.FILM, index) for index in range(_count(patient, world)))
+    return [_begin(rng, patient, index)[1] for index, rng in enumerate(streams)]
+
+
 def draw_plan(rng: np.random.Generator, patient: Patient, nodule: Lesion, index: int, size: int) -> Plan:
     """Film `index` of `patient`, who has, or would have, this `nodule`."""
     scanner = SCANNERS[patient.site]
-    ill = bool(rng.random() < patient.opacity_risk)
+    ill, when = _begin(rng, patient, index)
     return Plan(
-        time=_draw_time(rng, index),
+        time=when,
         pose=draw_pose(rng, scanner.portable),
         settings=draw_settings(rng, scanner),
         candidates={"nodule": nodule, "opacity": draw_opacity(rng)},
@@ -189,10 +195,18 @@ def _write(film: Film, folder: Path) -> dict[str, str | int]:
     return row
 
 
-def _draw_time(rng: np.random.Generator, index: int) -> datetime:
-    """A minute of the working day within the period of film `index`, so that the films of a subject are in order."""
-    day = OPENING + timedelta(days=index * _PERIOD_DAYS + int(rng.integers(_PERIOD_DAYS)))
-    return datetime.combine(day, time(8)) + timedelta(minutes=int(rng.integers(600)))
+def _count(patient: Patient, world: World) -> int:
+    """How many films."""
+    low, high = world.films_per_patient
+    return int(stream(world.seed, patient.number, Stream.VISITS).integers(low, high + 1))
+
+
+def _begin(rng: np.random.Generator, patient: Patient, index: int) -> tuple[bool, datetime]:
+    """Whether there is an opacity, if there is no nodule; and a minute of the working day within the period of film
+    `index`, so that the films of a subject are in order."""
+    ill = bool(rng.random() < patient.opacity_risk)
+    day = OPENING + timedelta(days=index * PERIOD_DAYS + int(rng.integers(PERIOD_DAYS)))
+    return ill, datetime.combine(day, time(8)) + timedelta(minutes=int(rng.integers(600)))
 
 
 def _truth(found: dict[Finding, tuple[float, float]], patient: Patient, lesion: Lesion | None) -> dict[str, str]:

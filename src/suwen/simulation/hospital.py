@@ -16,13 +16,14 @@ from suwen.data.progress import track
 from suwen.simulation.films import films_ward
 from suwen.simulation.patients import LATENT, OBSERVED, draw_patients
 from suwen.simulation.readme import readme
+from suwen.simulation.records.ward import FORMATS, records_ward
 from suwen.simulation.volumes import volumes_ward
 from suwen.simulation.world import World
 
 Ward = Callable[[World, Path], Iterator[None]]
 """Writes its part of the hospital into the folder it is given, and yields after each patient."""
 
-WARDS: dict[str, Ward] = {"films": films_ward, "volumes": volumes_ward}
+WARDS: dict[str, Ward] = {"films": films_ward, "volumes": volumes_ward, "records": records_ward}
 
 SIZES = (32, 1024)
 """Smallest and largest side of a film in pixels."""
@@ -38,6 +39,7 @@ def simulate(
     out: Path | str = "hospital",
     films_per_patient: tuple[int, int] = (1, 3),
     scans: int = 20,
+    record_formats: Sequence[str] | None = None,
     wards: Sequence[str] | None = None,
     progress: bool = True,
 ) -> Path:
@@ -53,6 +55,7 @@ def simulate(
         out: the folder to write; an earlier simulated hospital there is replaced, anything else is refused.
         films_per_patient: fewest and most films of one patient.
         scans: how many patients have a CT scan at most.
+        record_formats: in which the records are written beside MEDS, None for all (`FORMATS`).
         wards: which to write, None for every ward there is (`WARDS`).
         progress: show a bar when it takes more than two seconds.
 
@@ -61,17 +64,25 @@ def simulate(
 
     Raises:
         RecipeError: a number is out of its range.
-        NameUnknown: there is no such ward.
+        NameUnknown: there is no such ward, or no such format of records.
         DataError: `out` holds something that is not an untouched simulated hospital.
         SuwenError: the disk is full; what was at `out` is still there.
     """
     chosen = list(WARDS) if wards is None else list(wards)
     _check_numbers(patients, seed, size, films_per_patient, scans)
-    _check_wards(chosen)
+    formats = tuple(FORMATS if record_formats is None else record_formats)
+    _check_names(chosen, formats)
     target = Path(out).expanduser().resolve()
     _check_replaceable(target)
     cohort = draw_patients(patients, seed=seed)
-    world = World(seed=seed, patients=cohort, size=size, films_per_patient=films_per_patient, scans=scans)
+    world = World(
+        seed=seed,
+        patients=cohort,
+        size=size,
+        films_per_patient=films_per_patient,
+        scans=scans,
+        record_formats=formats,
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as beside:
@@ -105,6 +116,7 @@ def _build(world: World, wards: Sequence[str], folder: Path, *, progress: bool) 
         "size": world.size,
         "films_per_patient": list(world.films_per_patient),
         "scans": world.scans,
+        "record_formats": list(world.record_formats),
         "wards": list(wards),
     }
     (folder / "README.md").write_text(readme(settings), encoding="utf-8", newline="\n")
@@ -140,10 +152,14 @@ def _check_numbers(patients: int, seed: int, size: int, films: tuple[int, int], 
             raise RecipeError(seen, why=why, fix=instead)
 
 
-def _check_wards(names: Sequence[str]) -> None:
-    for name in names:
-        if name not in WARDS:
-            raise NameUnknown("ward", name, WARDS, fix=f"wards={list(WARDS)}")
+def _check_names(wards: Sequence[str], formats: Sequence[str]) -> None:
+    for kind, setting, names, known in (
+        ("ward", "wards", wards, WARDS),
+        ("format of records", "record_formats", formats, FORMATS),
+    ):
+        for name in names:
+            if name not in known:
+                raise NameUnknown(kind, name, known, fix=f"{setting}={list(known)}")
 
 
 def _check_replaceable(folder: Path) -> None:

@@ -37,6 +37,10 @@ class Stream(IntEnum):
     VISITS = 3
     FILM = 4
     SCAN = 5
+    HEALTH = 6
+    COURSE = 7
+    DECISIONS = 8
+    CHART = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ class World:
         size: width and height of a film in pixels.
         films_per_patient: fewest and most films of one subject.
         scans: how many patients have a CT at most.
+        record_formats: in which the records are written, beside MEDS.
     """
 
     seed: int
@@ -24,3 +25,4 @@ class World:
     size: int = 128
     films_per_patient: tuple[int, int] = (1, 3)
     scans: int = 20
+    record_formats: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from pathlib import Path
 from suwen.core.errors import NameUnknown
 from suwen.verbs.demos.chain import chain
 from suwen.verbs.demos.foundation import foundation
+from suwen.verbs.demos.records import records
 from suwen.verbs.demos.segment import segment
 
 
@@ -45,6 +46,12 @@ DEMOS: dict[str, Demo] = {
         patients=120,
         out="demo-segment",
     ),
+    "records": Demo(
+        summary="health records from FHIR to predictions, beside the best that anybody could do",
+        run=records,
+        patients=1000,
+        out="demo-records",
+    ),
 }
 
 
@@ -59,7 +66,7 @@ def demo(
     """Show what suwen does, on a hospital whose patients do not exist.
 
     Args:
-        name: a row of `DEMOS`: ``"chain"``, ``"foundation"`` or ``"segment"``.
+        name: a row of `DEMOS`: ``"chain"``, ``"foundation"``, ``"segment"`` or ``"records"``.
         out: folder for the hospital and the Runs; the demo's own unless given.
         patients: how many to simulate.
         seed: of the hospital and of the Runs.
@@ -72,6 +79,6 @@ def demo(
         NameUnknown: there is no such demo.
     """
     if name not in DEMOS:
-        raise NameUnknown("demo", name, DEMOS, fix="suwen demo, suwen demo foundation, or suwen demo segment")
+        raise NameUnknown("demo", name, DEMOS, fix="suwen demo, suwen demo foundation, suwen demo segment …")
     row = DEMOS[name]
     return row.run(out=Path(out or row.out), patients=patients or row.patients, seed=seed, quiet=quiet)
