@@ -90,3 +90,30 @@ def test_what_is_exported_comes_back_equal(tmp_path: Path, store: Path) -> None:
         suwen.records.export(store, "hl7v3", out=tmp_path / "x")
     with pytest.raises(NameUnknown, match="format of records"):
         suwen.records.import_(store, "fihr", out=tmp_path / "x", quiet=True)
+
+
+def test_a_subject_is_found_by_the_name_the_source_had(tmp_path: Path) -> None:
+    named = json.dumps(BUNDLE).replace("Patient/12", "Patient/p-12").replace('"id": "12"', '"id": "p-12"')
+    (tmp_path / "bundle.json").write_text(named)
+    suwen.records.import_(tmp_path / "bundle.json", "fhir", out=tmp_path / "store", quiet=True)
+    assert "LOINC//718-7" in run("timeline", tmp_path / "store", "p-12")
+
+
+def test_a_hierarchy_puts_codes_below_others(tmp_path: Path, store: Path) -> None:
+    (tmp_path / "h.csv").write_text("code,parent,description\nLOINC//718-7,BLOOD,\nBLOOD,,Blood tests\n")
+    assert json.loads(run("vocabulary", store, tmp_path / "h.csv", "--json"))["linked"] == 1
+    rows = {row["code"]: row for row in RecordStore(store).codes.to_pylist()}
+    assert rows["LOINC//718-7"]["parent_codes"] == ["BLOOD"] and rows["BLOOD"]["description"] == "Blood tests"
+    assert "0 put below others now" in " ".join(run("vocabulary", store, tmp_path / "h.csv").split())
+
+
+@pytest.mark.parametrize("to", ["fhir", "fhir-bundles", "omop"])
+def test_an_exported_store_comes_back_equal(tmp_path: Path, store: Path, to: str) -> None:
+    assert "events of 1 subjects written" in run("export", store, "--to", to, "--out", tmp_path / "out")
+    kind = "omop" if to == "omop" else "fhir"
+    suwen.records.import_(tmp_path / "out", kind, out=tmp_path / "again", quiet=True)
+    before, after = (
+        sorted((tuple(row.values()) for table in RecordStore(each).tables() for row in table.to_pylist()), key=repr)
+        for each in (store, tmp_path / "again")
+    )
+    assert before == after

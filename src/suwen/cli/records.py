@@ -53,7 +53,7 @@ def check(
 @records.command()
 def timeline(
     store: Store,
-    subject: Annotated[int, typer.Argument(help="Number of the subject.")],
+    subject: Annotated[str, typer.Argument(help="Number of the subject, or the name that the source had.")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object an event.")] = False,
 ) -> None:
     """What is known of one subject, event by event.
@@ -92,6 +92,27 @@ def describe(
         from json import dumps
 
         typer.echo(dumps(VERBS["records"].numbers(store, by=by, show_all=show_all), ensure_ascii=False))
+
+
+@records.command()
+def vocabulary(
+    store: Store,
+    file: Annotated[
+        str | None, typer.Argument(help="Hierarchy: .obo, .csv or .tsv, also .gz; ICD and ATC need none.")
+    ] = None,
+    prefix: Annotated[str | None, typer.Option(help="What codes of the file begin with in the store.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print what came of it as JSON.")] = False,
+) -> None:
+    """Say what codes mean and what is above them, so that features and cohorts can ask for all that is below a disease.
+
+    Example:  suwen records vocabulary store/ doid.obo
+    """
+    added = VERBS["records"].vocabulary(store, file, prefix=prefix, quiet=json)
+    if json:
+        from dataclasses import asdict
+        from json import dumps
+
+        typer.echo(dumps(asdict(added), ensure_ascii=False))
 
 
 @records.command()

@@ -13,10 +13,12 @@ from rich.table import Table
 
 from suwen.core.errors import NameUnknown
 from suwen.data.records.building import Imported, import_records
+from suwen.data.records.events import number_of
 from suwen.data.records.fhir_export import export_fhir
 from suwen.data.records.omop_export import export_omop
 from suwen.data.records.quality import Finding, check_store, refuse_broken
 from suwen.data.records.store import RecordStore
+from suwen.data.records.vocabulary import Added, Hierarchy, add_hierarchy, load_hierarchy
 
 
 def import_(
@@ -67,15 +69,19 @@ def check(store: str | Path, *, quiet: bool = False) -> list[Finding]:
     return found
 
 
-def timeline(store: str | Path, subject: int) -> Iterator[dict[str, Any]]:
+def timeline(store: str | Path, subject: int | str) -> Iterator[dict[str, Any]]:
     """What is known of one subject, event by event: time, code, description, value, unit, text, available_time.
+
+    Args:
+        store: the folder.
+        subject: the number, or the name that the source had for them, as ``abc-1``.
 
     Raises:
         DataError: there is no such subject.
     """
     opened = RecordStore(store)
     texts = dict(zip(opened.codes["code"].to_pylist(), opened.codes["description"].to_pylist(), strict=True))
-    for row in opened.subject(subject).to_pylist():
+    for row in opened.subject(number_of(str(subject))).to_pylist():
         told = {
             "time": _told(row["time"]),
             "code": row["code"],
@@ -143,6 +149,30 @@ def describe(
 PROFILE = "describe.html"
 
 
+def vocabulary(
+    store: str | Path, file: str | Path | None = None, *, prefix: str | None = None, quiet: bool = False
+) -> Added:
+    """Say of the codes of a store what they mean and what is above them (``suwen records vocabulary STORE FILE``).
+
+    What the store knows already stays. ICD and ATC codes get the codes spelled above them, also without a file.
+
+    Args:
+        store: folder of a store.
+        file: a hierarchy, OBO (as the Disease Ontology), or CSV with the columns code, parent and description.
+        prefix: what codes of the file begin with in the store.
+        quiet: print nothing.
+
+    Raises:
+        DataError: no store; or a file that is no hierarchy, or has codes that are above themselves.
+        FileUnreadable: the file is damaged.
+    """
+    hierarchy = None if file is None else load_hierarchy(Path(file), prefix=prefix)
+    added = add_hierarchy(RecordStore(store), hierarchy)
+    if not quiet:
+        _say_added(added, hierarchy)
+    return added
+
+
 def export(store: str | Path, to: str, *, out: str | Path, quiet: bool = False) -> Path:
     """Write a store in another format, from which it can be imported again with equal events.
 
@@ -191,6 +221,21 @@ def _say_imported(found: Imported, out: str | Path) -> None:
             table.add_row(reason, f"{count:,}")
         console.print(table)
     console.print(f"type    suwen records check {out}", highlight=False)
+
+
+def _say_added(added: Added, hierarchy: Hierarchy | None) -> None:
+    console = Console(highlight=False)
+    console.print(
+        f"{added.codes:,} codes: {added.found:,} found, {added.described:,} described now, {added.linked:,} put below "
+        f"others now; {added.added:,} codes above them added"
+    )
+    if hierarchy is not None and added.not_found:
+        table = Table("not in the file, of", "codes")
+        for name, count in added.not_found.items():
+            table.add_row(name, f"{count:,}")
+        console.print(table)
+    if hierarchy is not None and hierarchy.findings:
+        _say_found(list(hierarchy.findings))
 
 
 def _say_found(found: list[Finding]) -> None:

@@ -89,7 +89,9 @@ class RecordStore:
             if len(found):
                 return found
         raise DataError(
-            f"no subject {subject_id} in {self.path}", why="nothing is known of them", fix="suwen records describe"
+            f"no subject {subject_id} in {self.path}",
+            why="nothing is known of them",
+            fix=f"suwen records check {self.path}",
         )
 
     def candidates(self, subject_id: int) -> list[Path]:
