@@ -28,7 +28,7 @@ from sklearn.preprocessing import MaxAbsScaler
 from suwen.data.records.columns import Columns, build_columns
 from suwen.data.records.events import BIRTH
 from suwen.data.records.features import Features
-from suwen.data.records.units import Conversion
+from suwen.data.records.unit_table import standard_units
 from suwen.evaluation.intervals import Interval, bootstrap
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.report import write_page
@@ -40,14 +40,6 @@ from suwen.verbs.demos.records_page import Answered, Found, measured, records_pa
 
 SOURCE = "fhir"
 """The format that is imported; ``"omop"`` and ``"hl7v2"`` work as well."""
-
-CONVERSIONS = {
-    ("LOINC//2345-7", "mg/dL"): Conversion("mmol/L", 1 / 18.016),
-    ("LOINC//2160-0", "mg/dL"): Conversion("umol/L", 88.42),
-    ("LOINC//13457-7", "mg/dL"): Conversion("mmol/L", 1 / 38.67),
-}
-"""Two of the sites count in moles, glucose and creatinine under the same code, as `check` says. Molar masses 180.16,
-113.12 and 386.65 g/mol (of cholesterol)."""
 
 TEST = 0.4
 """Share of the subjects."""
@@ -144,13 +136,12 @@ def records(*, out: Path, patients: int, seed: int, quiet: bool) -> Path:
         f"suwen records import {source} --from {SOURCE} --out {store}",
         f"suwen records check {store}",
         f"suwen records timeline {store} {found.subject}",
+        f"suwen records describe {store}",
     ]
     report = out / "report.html"
     write_page(report, records_page(found))
     console.print(f"\nall done in {time.monotonic() - began:.0f} s\n\nopen    {report}")
-    # drawn by another verb, where it is there
-    if describe := getattr(verb, "describe", None):
-        console.print(f"        {describe(store, out / 'store.html', quiet=True)}")
+    console.print(f"        {verb.describe(store, out / 'store.html', quiet=True)}")
     console.print("type    suwen records import YOUR_BUNDLES --from fhir --out store")
     return report
 
@@ -182,7 +173,7 @@ def _one_subject(store: Path) -> tuple[int, list[dict[str, Any]]]:
 
 def _answers(store: Path, hospital: Path, seed: int) -> Iterator[Answered]:
     """Each question, answered by each model, judged on subjects whom none has seen."""
-    columns = build_columns(store, conversions=CONVERSIONS)
+    columns = build_columns(store, conversions=standard_units(store))
     subjects = np.random.default_rng(seed).permutation(np.sort(columns.subjects))
     test = set(subjects[: round(TEST * len(subjects))].tolist())
     best = best_possible(hospital, test)
