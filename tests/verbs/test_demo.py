@@ -46,7 +46,7 @@ def test_records_leaves_a_page_with_the_models_beside_the_best_possible(
 ) -> None:
     monkeypatch.setattr(records, "SOURCE", source)
     if source == "fhir":
-        pytest.importorskip("suwen.data.records.fhir_export", reason="the FHIR exporter is not there")
+        pytest.importorskip("suwen.data.records.fhir.export", reason="the FHIR exporter is not there")
     report = suwen.demo("records", out=tmp_path, patients=150, quiet=True)
     page = report.read_text(encoding="utf-8")
     assert report == tmp_path / "report.html"

@@ -13,7 +13,7 @@ from suwen.evaluation.words import Words
 Numbers = Mapping[str, Any]
 
 FUTURE = "events in the future"
-"""As `suwen.data.records.people.ODD_NAMES` has it."""
+"""As `suwen.data.records.profile.people.ODD_NAMES` has it."""
 
 
 def what_to_know(numbers: Numbers, say: Words) -> Section:

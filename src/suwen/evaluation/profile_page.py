@@ -29,7 +29,7 @@ QUANTILES = ("p5", "p25", "p50", "p75", "p95")
 
 
 def write_profile(path: Path, numbers: Numbers, say: Words = SAY) -> None:
-    """Write the page of `suwen.data.records.profile_numbers.numbers_of` as one HTML file, whole or not at all."""
+    """Write the page of `suwen.data.records.profile.numbers.numbers_of` as one HTML file, whole or not at all."""
     write_page(path, profile_page(numbers, say))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import floor
 from typing import Any
 
-from suwen.data.records.disclosure import HIDDEN, OLDEST_AGE
+from suwen.data.records.profile.disclosure import HIDDEN, OLDEST_AGE
 from suwen.evaluation.words import Words, read_words
 
 SAY = read_words("profile.en")

@@ -13,12 +13,12 @@ from rich.table import Table
 
 from suwen.core.errors import NameUnknown
 from suwen.data.records.building import Imported, import_records
+from suwen.data.records.codes.vocabulary import Added, Hierarchy, add_hierarchy, load_hierarchy
 from suwen.data.records.events import number_of
-from suwen.data.records.fhir_export import export_fhir
-from suwen.data.records.omop_export import export_omop
+from suwen.data.records.fhir.export import export_fhir
+from suwen.data.records.omop.export import export_omop
 from suwen.data.records.quality import Finding, check_store, refuse_broken
 from suwen.data.records.store import RecordStore
-from suwen.data.records.vocabulary import Added, Hierarchy, add_hierarchy, load_hierarchy
 
 
 def import_(
@@ -98,12 +98,12 @@ def timeline(store: str | Path, subject: int | str) -> Iterator[dict[str, Any]]:
 def numbers(store: str | Path, *, by: str | None = None, show_all: bool = False) -> dict[str, Any]:
     """The numbers of a cohort that `describe` draws: JSON-able, small counts withheld.
 
-    See `suwen.data.records.profile_numbers.numbers_of`; arguments and errors are those of `describe`.
+    See `suwen.data.records.profile.numbers.numbers_of`; arguments and errors are those of `describe`.
     """
     # compiled kernels and drawings, which the other commands on records do not need, take a second to load
-    from suwen.data.records.disclosure import SMALLEST
-    from suwen.data.records.profile import profile
-    from suwen.data.records.profile_numbers import numbers_of
+    from suwen.data.records.profile.disclosure import SMALLEST
+    from suwen.data.records.profile.numbers import numbers_of
+    from suwen.data.records.profile.profile import profile
 
     smallest = 1 if show_all else SMALLEST
     return numbers_of(profile(store, by=by, few=smallest), smallest=smallest)

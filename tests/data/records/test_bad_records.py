@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from suwen.core.errors import FileUnreadable
-from suwen.data.records import sheets
 from suwen.data.records.building import import_records
 from suwen.data.records.store import DATA, REJECTED, RecordStore
+from suwen.data.records.tables import sheets
 
 GROWN = 200 * 2**20
 """Bytes that a bomb expands to."""

@@ -14,7 +14,7 @@ from suwen.core.errors import DataError, FileUnreadable
 from suwen.data.records.column_writer import NOWHEN
 from suwen.data.records.columns import FOLDER, Columns, build_columns
 from suwen.data.records.events import SCHEMA, Events
-from suwen.data.records.units import Conversion, OddUnit, Units
+from suwen.data.records.units.units import Conversion, OddUnit, Units
 
 Row = tuple[Any, ...]
 

@@ -19,7 +19,7 @@ from suwen.data.records.events import Events
 from suwen.data.records.features import Features
 from suwen.data.records.features_file import Fitted, read_fitted, write_fitted
 from suwen.data.records.kernels import DAY
-from suwen.data.records.unit_table import standard_units
+from suwen.data.records.units.table import standard_units
 
 HB, GLUCOSE = "LOINC//718-7", "LOINC//2345-7"
 

@@ -15,7 +15,7 @@ from suwen.core.errors import DataError, NameUnknown, RecipeError
 from suwen.data.records.column_writer import NOWHEN
 from suwen.data.records.columns import Columns
 from suwen.data.records.kernels import AGGREGATES, ALL, DAY, ZERO, Slots, aggregate, dense
-from suwen.data.records.units import Units
+from suwen.data.records.units.units import Units
 
 Event = tuple[int, int | None, int, float, int | None]
 """Subject, time, code, value, time of availability."""

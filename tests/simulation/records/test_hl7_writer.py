@@ -10,7 +10,7 @@ import pytest
 
 from suwen.core.errors import DataError
 from suwen.data.records.events import SCHEMA, Events
-from suwen.data.records.hl7 import Message
+from suwen.data.records.hl7.message import Message
 from suwen.data.records.importers.hl7v2 import HL7V2
 from suwen.data.records.rejects import Rejects
 from suwen.data.records.source import Described

@@ -203,7 +203,7 @@ def test_hl7_says_all_but_when_a_drug_was_stopped(ward: Path, tmp_path: Path) ->
 
 
 def test_fhir_says_the_same(tmp_path: Path) -> None:
-    pytest.importorskip("suwen.data.records.fhir_export", reason="the FHIR exporter is not there")
+    pytest.importorskip("suwen.data.records.fhir.export", reason="the FHIR exporter is not there")
     out = simulate(
         patients=15, seed=SEED, out=tmp_path / "h", wards=["records"], record_formats=["fhir"], progress=False
     )

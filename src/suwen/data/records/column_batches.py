@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.data.records.events import microseconds
-from suwen.data.records.units import Units, UnitTable
+from suwen.data.records.units.units import Units, UnitTable
 
 EVENTS = 1 << 20
 """In a batch, at most."""

@@ -26,7 +26,7 @@ from suwen.data.ahead import ahead
 from suwen.data.records.column_batches import batches_of, events_in
 from suwen.data.records.column_writer import FORMAT, SETTINGS, TYPES, ColumnsWriter
 from suwen.data.records.store import RecordStore
-from suwen.data.records.units import Units, UnitTable
+from suwen.data.records.units.units import Units, UnitTable
 
 FOLDER = ".columns"
 STALE_SECONDS = 24 * 3600.0

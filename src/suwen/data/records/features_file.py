@@ -13,7 +13,7 @@ import pandas as pd
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.core.files import write_json
-from suwen.data.records.unit_spelling import alike
+from suwen.data.records.units.spelling import alike
 
 KIND, VERSION = "suwen record features", 1
 TYPES = ("int64", "float64", "float32")

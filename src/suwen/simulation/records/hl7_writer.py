@@ -21,8 +21,8 @@ import pyarrow as pa
 from suwen.core.errors import DataError
 from suwen.core.files import atomic_path
 from suwen.data.records.events import BIRTH, DEATH, END, START, conform
-from suwen.data.records.hl7 import END_OF_SEGMENT, Separators
-from suwen.data.records.importers.hl7v2_people import GENDERS
+from suwen.data.records.hl7.message import END_OF_SEGMENT, Separators
+from suwen.data.records.hl7.people import GENDERS
 
 SYSTEMS: Mapping[str, str] = {
     "LOINC": "LN",

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from suwen.core.files import write_json
 from suwen.data.records.events import SCHEMA
-from suwen.data.records.omop_export import export_omop
+from suwen.data.records.omop.export import export_omop
 from suwen.data.records.store import CODES, CODES_SCHEMA, DATA, DATASET, MADE, RecordStore, shard_name, shard_of
 from suwen.simulation.records.book import BOOK, UNITS
 from suwen.simulation.records.chart import NEVER, Columns, write_chart
@@ -105,7 +105,7 @@ def _hl7(store: RecordStore, out: Path, sites: Mapping[int, str], world: World) 
 
 
 def _fhir(store: RecordStore, out: Path, sites: Mapping[int, str], world: World) -> None:
-    from suwen.data.records.fhir_export import export_fhir
+    from suwen.data.records.fhir.export import export_fhir
 
     export_fhir(store.tables(), out, store.codes)
 

@@ -28,7 +28,7 @@ from sklearn.preprocessing import MaxAbsScaler
 from suwen.data.records.columns import Columns, build_columns
 from suwen.data.records.events import BIRTH
 from suwen.data.records.features import Features
-from suwen.data.records.unit_table import standard_units
+from suwen.data.records.units.table import standard_units
 from suwen.evaluation.intervals import Interval, bootstrap
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.report import write_page

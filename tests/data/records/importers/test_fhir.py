@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suwen.core.errors import DataError, FileUnreadable
-from suwen.data.records import fhir_files
 from suwen.data.records.events import SCHEMA, number_of
+from suwen.data.records.fhir import files as fhir_files
 from suwen.data.records.importers import fhir
 from suwen.data.records.importers.fhir import FHIR, IN_PART, Tally
 from suwen.data.records.rejects import Rejects

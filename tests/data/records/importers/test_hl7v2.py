@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.data.records.events import SCHEMA, number_of
-from suwen.data.records.hl7 import NO_HEADER, NO_SEPARATORS
-from suwen.data.records.hl7_times import MIXED, UNREADABLE
+from suwen.data.records.hl7.message import NO_HEADER, NO_SEPARATORS
+from suwen.data.records.hl7.reading import NO_PATIENT, NO_TIME, TWO_AUTHORITIES
+from suwen.data.records.hl7.results import NO_NUMBER, NO_VALUE
+from suwen.data.records.hl7.segments import SEGMENTS
+from suwen.data.records.hl7.times import MIXED, UNREADABLE
 from suwen.data.records.importers.hl7v2 import HL7V2, NO_TYPE
-from suwen.data.records.importers.hl7v2_reading import NO_PATIENT, NO_TIME, TWO_AUTHORITIES
-from suwen.data.records.importers.hl7v2_results import NO_NUMBER, NO_VALUE
-from suwen.data.records.importers.hl7v2_segments import SEGMENTS
 from suwen.data.records.rejects import Rejects
 from suwen.data.records.source import Described
 

@@ -18,14 +18,14 @@ import pytest
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.core.registry import IMPORTERS
-from suwen.data.records import sheets
 from suwen.data.records.building import import_records
 from suwen.data.records.events import SCHEMA
 from suwen.data.records.importers.omop import OMOP
-from suwen.data.records.omop_rows import NO_CODE, NO_TIME, NOBODY, NOTHING, STRANGER, People
+from suwen.data.records.omop.rows import NO_CODE, NO_TIME, NOBODY, NOTHING, STRANGER, People
 from suwen.data.records.rejects import Rejects
 from suwen.data.records.source import Described, Part
 from suwen.data.records.store import RecordStore
+from suwen.data.records.tables import sheets
 
 EUNOMIA = Path(__file__).resolve().parents[4] / ".." / "shared" / "data" / "eunomia_omop"
 COLUMNS = ("subject_id", "time", "code", "numeric_value", "text_value", "unit", "encounter_id")

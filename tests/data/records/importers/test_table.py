@@ -23,7 +23,7 @@ from suwen.data.records.importers.table import TableImporter
 from suwen.data.records.rejects import Rejects
 from suwen.data.records.source import Described
 from suwen.data.records.store import RecordStore
-from suwen.data.records.table_rows import PART
+from suwen.data.records.tables.rows import PART
 
 DATA = Path(__file__).resolve().parents[4] / ".." / "shared" / "data"
 BEGIN = datetime(2000, 1, 1)

@@ -2,7 +2,7 @@
 
 A patient's number is that of `number_of` of the patient's id, an encounter's likewise. NDJSON is streamed; of anything
 else one file is in memory at a time. Where one id comes twice, both are events: what is the same twice is kept once by
-the store. What `suwen.data.records.fhir_export` writes gives the equal events again.
+the store. What `suwen.data.records.fhir.export` writes gives the equal events again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from suwen.core.errors import DataError
 from suwen.data.records.events import BATCH
-from suwen.data.records.fhir_draft import Draft, NotAnEvent
-from suwen.data.records.fhir_files import (
+from suwen.data.records.fhir.draft import Draft, NotAnEvent
+from suwen.data.records.fhir.files import (
     BOM,
     LINES,
     Opened,
@@ -31,9 +31,9 @@ from suwen.data.records.fhir_files import (
     opened,
     recognised,
 )
-from suwen.data.records.fhir_references import Scope
-from suwen.data.records.fhir_resources import READ, map_resource
-from suwen.data.records.fhir_values import Json
+from suwen.data.records.fhir.references import Scope
+from suwen.data.records.fhir.resources import READ, map_resource
+from suwen.data.records.fhir.values import Json
 from suwen.data.records.pieces import ends_of_pieces
 from suwen.data.records.rejects import KEPT, Rejects
 from suwen.data.records.source import Described, Part

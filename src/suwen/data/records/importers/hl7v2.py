@@ -1,7 +1,7 @@
 """HL7 v2 messages, files of any number of them, plain or ``.gz`` → events.
 
-`suwen.data.records.importers.hl7v2_segments` says which segment becomes what, and
-`suwen.data.records.hl7_times` what is done about zones. In short: PID gives birth, death and traits; PV1
+`suwen.data.records.hl7.segments` says which segment becomes what, and
+`suwen.data.records.hl7.times` what is done about zones. In short: PID gives birth, death and traits; PV1
 ``VISIT//CLASS//START`` and ``//END``; DG1, PRB, PR1, RXA, RXO, RXE codes alone; AL1 and IAM ``ALLERGY//…``; OBX
 results, where they are final or corrected, available since OBR-22; TXA documents. A subject is the number of PID-3, an
 encounter that of PV1-19, each without its authority. What a message takes back (cancellations, merges) is counted, not
@@ -18,11 +18,11 @@ import pyarrow as pa
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.data.records.events import BATCH, SCHEMA
-from suwen.data.records.hl7 import ENVELOPE, HEADERS, NotAMessage
-from suwen.data.records.hl7_files import Bytes, texts
-from suwen.data.records.hl7_times import offset_of
-from suwen.data.records.importers.hl7v2_reading import Frame, Reading
-from suwen.data.records.importers.hl7v2_segments import MESSAGES, SEGMENTS, Handler, envelope
+from suwen.data.records.hl7.files import Bytes, texts
+from suwen.data.records.hl7.message import ENVELOPE, HEADERS, NotAMessage
+from suwen.data.records.hl7.reading import Frame, Reading
+from suwen.data.records.hl7.segments import MESSAGES, SEGMENTS, Handler, envelope
+from suwen.data.records.hl7.times import offset_of
 from suwen.data.records.rejects import Rejects
 from suwen.data.records.source import Described, Part
 

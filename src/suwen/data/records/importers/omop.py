@@ -1,6 +1,6 @@
 """OMOP CDM 5.3 and 5.4, a folder of CSV, CSV.GZ or Parquet files → events, a column at a time.
 
-`suwen.data.records.omop_tables` says which columns become what. In short: eras, exposures, conditions and visits are
+`suwen.data.records.omop.tables` says which columns become what. In short: eras, exposures, conditions and visits are
 ``CODE//START`` and, where their end is known, ``CODE//END``; measurements, observations, procedures, notes and
 specimens are one event; gender, race and ethnicity have no time. The code is that of the standard concept, else that of
 the source concept, else the text of the source (``OMOP_SOURCE//TABLE//text``). An operator other than ``=``, or a value
@@ -17,14 +17,14 @@ import numpy as np
 import pyarrow as pa
 
 from suwen.core.errors import DataError
-from suwen.data.records import casts
 from suwen.data.records.events import SCHEMA
-from suwen.data.records.omop_rows import Mapping, People, Rows, extra_events
-from suwen.data.records.omop_tables import EXTRA, TABLES, TOLD, VOCABULARY, table_of
-from suwen.data.records.omop_vocabulary import vocabulary
+from suwen.data.records.omop.rows import Mapping, People, Rows, extra_events
+from suwen.data.records.omop.tables import EXTRA, TABLES, TOLD, VOCABULARY, table_of
+from suwen.data.records.omop.vocabulary import vocabulary
 from suwen.data.records.rejects import KEPT, Rejects
-from suwen.data.records.sheets import batches, pieces, require
 from suwen.data.records.source import Described, Part
+from suwen.data.records.tables import casts
+from suwen.data.records.tables.sheets import batches, pieces, require
 
 BROKEN_ROW = "too few or too many fields"
 DERIVED = "derived from a table that is imported"

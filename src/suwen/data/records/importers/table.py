@@ -1,4 +1,4 @@
-"""Tables of any source → events, as a mapping in YAML says (`suwen.data.records.mapping`).
+"""Tables of any source → events, as a mapping in YAML says (`suwen.data.records.tables.mapping`).
 
 Mappings that come with suwen are formats of their own (``mimic3``, ``physionet2012`` …); ``table`` takes a mapping of
 the user's: the source is then the YAML file, or a folder with ``mapping.yaml`` in it.
@@ -16,12 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from suwen.core.errors import DataError
-from suwen.data.records import casts
 from suwen.data.records.events import BATCH
-from suwen.data.records.mapping import ROW, SHIPPED, Lookup, Mapping, Table, read_mapping, shipped
 from suwen.data.records.rejects import KEPT, Rejects
 from suwen.data.records.source import Described, Part
-from suwen.data.records.table_files import (
+from suwen.data.records.tables import casts
+from suwen.data.records.tables.files import (
     Entry,
     Shelf,
     batches,
@@ -32,7 +31,8 @@ from suwen.data.records.table_files import (
     placed,
     rows_in,
 )
-from suwen.data.records.table_rows import JOIN, Joined, Rows, nothing
+from suwen.data.records.tables.mapping import ROW, SHIPPED, Lookup, Mapping, Table, read_mapping, shipped
+from suwen.data.records.tables.rows import JOIN, Joined, Rows, nothing
 
 OWN = "mapping.yaml"
 BROKEN_ROW = "too few or too many fields"

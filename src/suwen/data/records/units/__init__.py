@@ -1,0 +1,1 @@
+"""Units of values: counted, and converted by a table only."""
