@@ -84,7 +84,8 @@ class Sliding:
             yield 0, shape[0], self._at_once(weight, places)
             return
         depth, first = self.window[0], 0
-        sums, fitting, pooled = torch.empty(0), weight, list[Tensor]()
+        # summed as they come: a list of small tensors, between large ones that come and go, would keep the memory of these
+        sums, fitting, pooled = torch.empty(0), weight, torch.zeros((), device=self.device)
         once = self._once(weight, places[1:])
         weights = once.clone()
         for start in places[0]:
@@ -97,7 +98,7 @@ class Sliding:
             first = start
             for corners, inputs in self._batches([start], places[1:]):
                 logits, seen = self.network(inputs.to(self.device))
-                pooled.append(seen.float().sum(0))
+                pooled = pooled + seen.float().sum(0)
                 if not len(sums):
                     size = (logits.shape[1], depth, *shape[1:])
                     kind = torch.float16 if int(np.prod(size)) * 4 > LARGE else torch.float32
@@ -106,17 +107,18 @@ class Sliding:
                 for corner, each in zip(corners, logits.to(sums.dtype), strict=True):
                     place, part = self._where(corner[1:])
                     sums[(slice(None), *place)].addcmul_(each[(slice(None), *part)], fitting[part])
-        self.pooled = torch.stack(pooled).sum(0) / sum(1 for _ in itertools.product(*places))
+        self.pooled = pooled / sum(1 for _ in itertools.product(*places))
         for a, b in self._pieces(first, shape[0]):
             yield a, b, (sums[:, a - first : b - first] / weights[a - first : b - first]).float()
 
     def _at_once(self, weight: Tensor, places: Sequence[Sequence[int]]) -> Tensor:
         """All logits ``(K, *S)``."""
         shape = self.pixels.shape[1:]
-        weights, pooled, sums = torch.zeros(shape, device=self.device), list[Tensor](), torch.empty(0)
+        weights, sums = torch.zeros(shape, device=self.device), torch.empty(0)
+        pooled = torch.zeros((), device=self.device)
         for corners, inputs in self._batches(places[0], places[1:]):
             logits, seen = self.network(inputs.to(self.device))
-            pooled.append(seen.float().sum(0))
+            pooled = pooled + seen.float().sum(0)
             if not len(sums):
                 sums = torch.zeros((logits.shape[1], *shape), device=self.device)
             for corner, each in zip(corners, logits.float(), strict=True):
@@ -124,7 +126,7 @@ class Sliding:
                 part = tuple(slice(0, side.stop - side.start) for side in place)
                 sums[(slice(None), *place)].addcmul_(each[(slice(None), *part)], weight[part])
                 weights[place] += weight[part]
-        self.pooled = torch.stack(pooled).sum(0) / sum(1 for _ in itertools.product(*places))
+        self.pooled = pooled / sum(1 for _ in itertools.product(*places))
         return sums.div_(weights)
 
     def _where(self, corner: Sequence[int]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
