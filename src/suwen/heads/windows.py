@@ -84,7 +84,7 @@ class Sliding:
             yield 0, shape[0], self._at_once(weight, places)
             return
         depth, first = self.window[0], 0
-        # summed as they come: a list of small tensors, between large ones that come and go, would keep the memory of these
+        # summed as they come: small tensors that stay, between large ones that go, would keep the memory of these
         sums, fitting, pooled = torch.empty(0), weight, torch.zeros((), device=self.device)
         once = self._once(weight, places[1:])
         weights = once.clone()
