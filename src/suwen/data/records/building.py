@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -32,7 +32,7 @@ from suwen.core.files import atomic_path, write_json, write_text
 from suwen.core.registry import IMPORTERS
 from suwen.data.progress import track
 from suwen.data.records.events import SCHEMA
-from suwen.data.records.ordering import in_order
+from suwen.data.records.ordering import in_order, taken
 from suwen.data.records.rejects import KEPT, Rejects
 from suwen.data.records.source import Described, Importer, Part
 from suwen.data.records.store import (
@@ -58,6 +58,10 @@ TIMES = 10
 MOST_SHARDS = 256
 HELD = 1_000_000
 """Events of a part that are in memory before they are laid down."""
+
+REPEATING = [name for name in SCHEMA.names if name not in ("time", "available_time")]
+"""Columns that Parquet writes as numbers of a dictionary. Times are too many for one: plain, they are read twice as
+fast."""
 
 WORK = ".import"
 NOTE = "note.json"
@@ -114,11 +118,11 @@ def import_records(
         pass
     notes = {key: _note(work / key) for key in fresh}
     (out / DATA).mkdir(parents=True, exist_ok=True)
-    merging = [(out, number, [work / key for key in fresh]) for number in range(count)] if fresh else []
-    repeated = sum(track(_each(put_in_order, merging, workers), "Sorting", len(merging), enabled=progress))
-    _finish(out, kind, count, store_known, notes)
+    merging = [(out, number, [work / key for key in fresh]) for number in range(count)]
+    ordered = list(track(_each(put_in_order, merging, workers), "Sorting", len(merging), enabled=progress))
+    _finish(out, kind, count, store_known, notes, {code for shard in ordered for code in shard.codes})
     _sweep(out)
-    return _summary(out, notes, len(parts) - len(fresh), repeated)
+    return _summary(out, notes, len(parts) - len(fresh), ordered)
 
 
 def key_of(kind: str, part: Part) -> str:
@@ -236,7 +240,7 @@ class _Layers:
         self._held, self._size = [], 0
         small = np.min_scalar_type(self.count)  # numbers of 8 or 16 bits are sorted by radix
         place = shard_of(table["subject_id"].to_numpy(), self.count).astype(small)
-        laid = table if self.count == 1 else table.combine_chunks().take(pa.array(np.argsort(place, kind="stable")))
+        laid = table if self.count == 1 else taken(table, np.argsort(place, kind="stable"))
         sizes = np.bincount(place, minlength=self.count)
         for number, (size, end) in enumerate(zip(sizes.tolist(), np.cumsum(sizes).tolist(), strict=True)):
             if size:
@@ -260,33 +264,54 @@ def read_layer(file: Path) -> pa.Table:
         return pa.ipc.open_file(stream).read_all()
 
 
-def put_in_order(task: tuple[Path, int, list[Path]]) -> int:
-    """One shard: what it had and what the parts bring, by subject and time, each event once; how many were repeated."""
+@dataclass(frozen=True)
+class Ordered:
+    """A shard in order: how many events were repeated, how many subjects it has, and its codes."""
+
+    repeated: int
+    subjects: int
+    codes: list[str]
+
+
+def put_in_order(task: tuple[Path, int, list[Path]]) -> Ordered:
+    """One shard: what it had and what the parts bring, by subject and time, each event once."""
     out, number, folders = task
     target = out / DATA / shard_name(number)
     layers = [folder / layer_name(number) for folder in folders]
     found = [read_layer(layer) for layer in layers if layer.is_file()]
     if not found:
-        return 0
+        return _counted(read_shard(target, ["subject_id", "code"]) if target.is_file() else SCHEMA.empty_table(), 0)
     known = [read_shard(target)] if target.is_file() else []
     table, repeated = in_order(pa.concat_tables([*known, *found]))
     with atomic_path(target) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-    return repeated
+        pq.write_table(table, temporary, compression="zstd", use_dictionary=REPEATING)
+    return _counted(table, repeated)
+
+
+def _counted(table: pa.Table, repeated: int) -> Ordered:
+    subjects = np.count_nonzero(np.diff(table["subject_id"].to_numpy())) + min(1, len(table))
+    return Ordered(repeated, int(subjects), table["code"].unique().to_pylist())
 
 
 def _note(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / NOTE).read_text(encoding="utf-8")))
 
 
-def _finish(out: Path, kind: str, count: int, known: Mapping[str, Any], notes: Mapping[str, dict[str, Any]]) -> None:
+def _finish(
+    out: Path,
+    kind: str,
+    count: int,
+    known: Mapping[str, Any],
+    notes: Mapping[str, dict[str, Any]],
+    codes: Iterable[str],
+) -> None:
     """Everything below ``metadata/``."""
     kept = [each for note in notes.values() for each in note["kept"]]
     before = (out / REJECTED).read_text(encoding="utf-8") if (out / REJECTED).is_file() else ""
     known_lines = set(before.split("\n"))  # an import that was killed after this goes on from here
     new = [line for line in _first_of_each(kept) if line not in known_lines]
     write_text(out / REJECTED, before + "".join(line + "\n" for line in new))
-    _write_codes(out, notes)
+    _write_codes(out, notes, codes)
     write_json(
         out / DATASET,
         {
@@ -321,7 +346,7 @@ def _sweep(out: Path) -> None:
     shutil.rmtree(out / WORK, ignore_errors=True)
 
 
-def _write_codes(out: Path, notes: Mapping[str, dict[str, Any]]) -> None:
+def _write_codes(out: Path, notes: Mapping[str, dict[str, Any]], codes: Iterable[str]) -> None:
     """Every code that occurs, with what is known of it."""
     store = RecordStore(out)
     found: dict[str, tuple[str | None, list[str]]] = {}
@@ -332,18 +357,16 @@ def _write_codes(out: Path, notes: Mapping[str, dict[str, Any]]) -> None:
             text, above = found.get(code, (None, []))
             parents = [*above, *(each for each in note["parents"].get(code, []) if each not in above)]
             found[code] = (text or note["descriptions"].get(code), parents)
-    for table in store.tables(["code"]):
-        for code in table["code"].unique().to_pylist():
-            found.setdefault(code, (None, []))
+    for code in codes:
+        found.setdefault(code, (None, []))
     rows = [{"code": code, "description": text, "parent_codes": above} for code, (text, above) in sorted(found.items())]
     with atomic_path(out / CODES) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=CODES_SCHEMA), temporary)
 
 
-def _summary(out: Path, notes: Mapping[str, dict[str, Any]], known: int, repeated: int) -> Imported:
-    store = RecordStore(out)
-    subjects = sum(len(table["subject_id"].unique()) for table in store.tables(["subject_id"]))
+def _summary(out: Path, notes: Mapping[str, dict[str, Any]], known: int, ordered: Sequence[Ordered]) -> Imported:
+    subjects, repeated = (sum(getattr(shard, name) for shard in ordered) for name in ("subjects", "repeated"))
     rejected: Counter[str] = Counter()
     for note in notes.values():
         rejected.update(note["rejected"])
-    return Imported(len(notes), known, len(store), subjects, repeated, dict(rejected.most_common()))
+    return Imported(len(notes), known, len(RecordStore(out)), subjects, repeated, dict(rejected.most_common()))

@@ -35,7 +35,17 @@ def in_order(table: pa.Table) -> tuple[pa.Table, int]:
         alike[:] = False
         alike[again] = True
         rows = rows[~alike[rows]]
-    return table.take(pa.array(rows)), len(again)
+    return taken(table, rows), len(again)
+
+
+def taken(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    """These rows; columns of nothing but nulls, of which most sources have some, are not looked up."""
+    places = pa.array(rows)
+    columns = [
+        pa.nulls(len(rows), column.type) if column.null_count == len(column) else column.take(places)
+        for column in table.combine_chunks().columns
+    ]
+    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 def _again(table: pa.Table, rows: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -79,8 +80,8 @@ def pieces(file: Path, size: int = PIECE) -> list[tuple[int, int]]:
 
 
 def _has_quotes(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return any(b'"' in block for block in iter(lambda: stream.read(BLOCK), b""))
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return mapped.find(b'"') >= 0
 
 
 def batches(
