@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -13,7 +14,7 @@ from meds import CodeMetadataSchema, DataSchema, DatasetMetadataSchema
 
 from suwen.core.errors import DataError
 from suwen.core.registry import IMPORTERS
-from suwen.data.records.building import TIMES, _unpacked, import_records
+from suwen.data.records.building import TIMES, _unpacked, import_records, uncollected
 from suwen.data.records.events import SCHEMA, Events, number_of
 from suwen.data.records.ordering import in_order
 from suwen.data.records.rejects import Rejects
@@ -148,3 +149,10 @@ def test_a_packed_source_gets_as_many_shards_as_its_text_needs(tmp_path: Path) -
     part = Part("a", (tmp_path / "a.ndjson",), 1000)
     packed = [Part("a", (tmp_path / f"a{suffix}",), 1000) for suffix in (".ndjson.gz", ".ZIP", ".parquet")]
     assert _unpacked(part) == 1000 and all(_unpacked(each) == TIMES * 1000 for each in packed)
+
+
+def test_the_search_for_cycles_rests_while_a_part_is_read_and_goes_on_after_an_error() -> None:
+    with pytest.raises(ValueError), uncollected():
+        assert not gc.isenabled()
+        raise ValueError
+    assert gc.isenabled()
