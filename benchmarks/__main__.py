@@ -58,6 +58,10 @@ BENCHMARKS = {
         "benchmarks.record_import:record_import",
         "FHIR, OMOP and HL7 v2 into a store, beside fhir.resources and python-hl7",
     ),
+    "cohorts": (
+        "benchmarks.cohorts:cohorts",
+        "cohorts in the language of ACES over 80 million events, with ACES on a small store",
+    ),
     "record-features": (
         "benchmarks.record_features:record_features",
         "lab values in windows before labels: suwen's kernels against DuckDB and Polars",

@@ -39,6 +39,7 @@ ORDER = (
     "volume-memory",
     "record-import",
     "record-features",
+    "cohorts",
 )
 
 

@@ -117,3 +117,12 @@ def test_an_exported_store_comes_back_equal(tmp_path: Path, store: Path, to: str
         for each in (store, tmp_path / "again")
     )
     assert before == after
+
+
+def test_a_cohort_gives_labels_and_says_where_the_others_were_lost(tmp_path: Path, store: Path) -> None:
+    windows = {"input": {"start": None, "end": "trigger", "start_inclusive": True, "end_inclusive": True}}
+    cohort = {"predicates": {"lab": {"code": "LOINC//718-7"}}, "trigger": "lab", "windows": windows}
+    (tmp_path / "cohort.yaml").write_text(json.dumps(cohort))  # JSON is YAML
+    said = json.loads(run("label", store, tmp_path / "cohort.yaml", "--out", tmp_path / "labels", "--json"))
+    assert said["labels"] == said["subjects"] == 1 and (tmp_path / "labels" / "labels.parquet").is_file()
+    assert "1 triggers: lab" in run("label", store, tmp_path / "cohort.yaml", "--out", tmp_path / "labels")

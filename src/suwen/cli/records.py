@@ -95,6 +95,24 @@ def describe(
 
 
 @records.command()
+def label(
+    store: Store,
+    cohort: Annotated[str, typer.Argument(help="YAML in the language of ACES.")],
+    out: Annotated[str, typer.Option(help="Folder.")] = "labels",
+    json: Annotated[bool, typer.Option("--json", help="Print numbers and funnel as JSON.")] = False,
+) -> None:
+    """Find a cohort and its labels: what is to be predicted of whom, when, and where everybody else was lost.
+
+    Example:  suwen records label store/ examples/cohorts/readmission_30d.yaml --out labels/
+    """
+    found = VERBS["records"].label(store, cohort, out=out, quiet=json)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps(found.summary(), ensure_ascii=False))
+
+
+@records.command()
 def vocabulary(
     store: Store,
     file: Annotated[

@@ -6,14 +6,18 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from suwen.data.records.cohorts.labels import Labels
+
 from suwen.core.errors import NameUnknown
 from suwen.data.records.building import Imported, import_records
 from suwen.data.records.codes.vocabulary import Added, Hierarchy, add_hierarchy, load_hierarchy
+from suwen.data.records.columns import build_columns
 from suwen.data.records.events import number_of
 from suwen.data.records.fhir.export import export_fhir
 from suwen.data.records.omop.export import export_omop
@@ -147,6 +151,35 @@ def describe(
 
 
 PROFILE = "describe.html"
+
+
+def label(store: str | Path, cohort: str | Path, *, out: str | Path, quiet: bool = False) -> Labels:
+    """Find a cohort and its labels (``suwen records label STORE COHORT.yaml --out labels/``).
+
+    Writes ``labels.parquet`` as MEDS has labels, ``survival.parquet`` with times to the event, and ``cohort.json``:
+    where everybody else was lost, how many labels are censored, and of which store.
+
+    Args:
+        store: folder of a store, or any MEDS 0.4 folder.
+        cohort: YAML in the language of ACES.
+        out: folder.
+        quiet: print nothing.
+
+    Raises:
+        DataError: nobody is in the cohort; where they were lost is said.
+        RecipeError: the YAML says something that is not of the language, or a label that lies in what is seen.
+    """
+    from suwen.data.records.cohorts.config import read_cohort
+    from suwen.data.records.cohorts.extract import extract
+
+    found = extract(build_columns(store), read_cohort(cohort))
+    found.write(out)
+    if not quiet:
+        console = Console(highlight=False)
+        for line in found.lines():
+            console.print(line, markup=False)
+        console.print(f"written to {out}", markup=False)
+    return found
 
 
 def vocabulary(

@@ -66,7 +66,7 @@ def compiled(function: Function) -> Function:
     return cast("Function", njit(nogil=True, cache=True)(function))
 
 
-class _Store(NamedTuple):
+class Store(NamedTuple):
     """See `Columns`; `available` is empty where all is known at its own time."""
 
     offsets: np.ndarray
@@ -278,10 +278,10 @@ def _matrix(output: _Output, shape: tuple[int, int]) -> sparse.csr_matrix:
     return found
 
 
-def store_of(columns: Columns) -> _Store:
+def store_of(columns: Columns) -> Store:
     """The arrays as kernels take them: read-only, and of one type whether they are mapped or not."""
     available = np.zeros(0, np.int64) if columns.available is None else columns.available
-    return _Store(
+    return Store(
         _frozen(columns.offsets, np.int64),
         _frozen(columns.times, np.int64),
         _frozen(columns.codes, np.int32),
@@ -291,7 +291,7 @@ def store_of(columns: Columns) -> _Store:
 
 
 @compiled
-def _rows(first: int, last: int, labels: _Labels, store: _Store, asked: _Asked, output: _Output) -> None:
+def _rows(first: int, last: int, labels: _Labels, store: Store, asked: _Asked, output: _Output) -> None:
     """Labels `first` to `last` of the sorted ones: their sizes, or, once `starts` are known, their entries."""
     slots, windows, filling = len(asked.scales), len(asked.edges), len(output.starts) > 0
     scratch = _Scratch(
@@ -315,7 +315,7 @@ def _rows(first: int, last: int, labels: _Labels, store: _Store, asked: _Asked, 
 
 
 @compiled
-def _walk(begin: int, end: int, t: int, store: _Store, asked: _Asked, scratch: _Scratch) -> int:
+def _walk(begin: int, end: int, t: int, store: Store, asked: _Asked, scratch: _Scratch) -> int:
     """Add the events before `end` to the cells, the latest first; how many slots were touched."""
     # An array that is taken from a tuple, or handed to a function, has its references counted, which takes longer than
     # an event does: hence all fields are taken here, and nothing is called within the loops.
