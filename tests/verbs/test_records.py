@@ -120,8 +120,8 @@ def test_an_exported_store_comes_back_equal(tmp_path: Path, store: Path, to: str
 
 
 def test_a_cohort_gives_labels_and_says_where_the_others_were_lost(tmp_path: Path, store: Path) -> None:
-    windows = {"input": {"start": None, "end": "trigger", "start_inclusive": True, "end_inclusive": True}}
-    cohort = {"predicates": {"lab": {"code": "LOINC//718-7"}}, "trigger": "lab", "windows": windows}
+    seen = {"start": None, "end": "trigger", "start_inclusive": True, "end_inclusive": True, "index_timestamp": "end"}
+    cohort = {"predicates": {"lab": {"code": "LOINC//718-7"}}, "trigger": "lab", "windows": {"input": seen}}
     (tmp_path / "cohort.yaml").write_text(json.dumps(cohort))  # JSON is YAML
     said = json.loads(run("label", store, tmp_path / "cohort.yaml", "--out", tmp_path / "labels", "--json"))
     assert said["labels"] == said["subjects"] == 1 and (tmp_path / "labels" / "labels.parquet").is_file()
