@@ -27,6 +27,7 @@ from suwen.data.records.cohorts.kernels import (
     labels_of,
 )
 from suwen.data.records.cohorts.labels import Labels
+from suwen.data.records.cohorts.pages import release
 from suwen.data.records.cohorts.program import Program, program_of
 from suwen.data.records.column_writer import NOWHEN
 from suwen.data.records.columns import Columns
@@ -35,13 +36,17 @@ from suwen.data.records.kernels import DAY, processors, store_of
 SHARE = 16
 """Pieces of work a thread: subjects differ in their number of events."""
 
+AT_ONCE = 1 << 22
+"""Events of a piece, at most, more or less: their pages are let go after it."""
+
 CENSORED = "the record ends before the window, and nothing is known to have happened"
 
 
 def extract(columns: Columns, cohort: Cohort, *, threads: int | None = None) -> Labels:
     """The labels of a cohort: one for each trigger whose windows are all there and hold what they must.
 
-    Every event is looked at once, see `suwen.data.records.cohorts.kernels`. Each label takes 64 bytes and 16 a window.
+    Every event is looked at once, see `suwen.data.records.cohorts.kernels`. Each label takes 64 bytes and 16 a window;
+    of the events no more than a few pieces are in memory at a time.
 
     Where events became known later than they happened (`Columns.available`), what places the prediction must have been
     known then: the trigger, events at which windows begin or end until then, demographics. Windows that end until then
@@ -77,14 +82,18 @@ def extract(columns: Columns, cohort: Cohort, *, threads: int | None = None) -> 
 def _rows(columns: Columns, program: Program, threads: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Labels by ranges of subjects, in order, and what was tallied."""
     store = store_of(columns)
-    wanted = SHARE * threads if threads > 1 else 1
+    wanted = max(SHARE * threads, len(columns) // AT_ONCE)
     cuts = np.searchsorted(columns.offsets, np.linspace(0, len(columns), wanted + 1)[1:-1]).tolist()
     bounds = list(pairwise(sorted({0, *cuts, len(columns.subjects)}))) or [(0, 0)]
 
     def work(bound: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         tallies = np.zeros(TALLIES + len(program.reasons), np.int64)
         matching, moments, windows, criteria, aim = program[:5]
-        return labels_of(*bound, store, matching, moments, windows, criteria, aim, tallies), tallies
+        rows = labels_of(*bound, store, matching, moments, windows, criteria, aim, tallies)
+        for column in (columns.codes, columns.times, columns.values, columns.available):
+            if column is not None:
+                release(column, *columns.offsets[list(bound)].tolist())
+        return rows, tallies
 
     if threads == 1 or len(bounds) == 1:
         done = [work(bound) for bound in bounds]

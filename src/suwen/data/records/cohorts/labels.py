@@ -168,7 +168,7 @@ def read_labels(path: Path | str) -> pa.Table:
     home = Path(path)
     files = [home] if home.is_file() else sorted(file for file in home.glob("**/*.parquet") if file.name != SURVIVAL)
     if not files:
-        raise DataError(f"no labels in {path}", why="they are Parquet files", fix="suwen records cohort STORE COHORT")
+        raise DataError(f"no labels in {path}", why="they are Parquet files", fix="suwen records label STORE COHORT")
     whole = pa.concat_tables([_read(file) for file in files], promote_options="default")
     kept = [name for name in whole.column_names if name in NEEDED or whole[name].null_count < len(whole)]
     return whole.select(kept)
