@@ -172,10 +172,11 @@ def label(store: str | Path, cohort: str | Path, *, out: str | Path, quiet: bool
     from suwen.data.records.cohorts.config import read_cohort
     from suwen.data.records.cohorts.extract import extract
 
-    found = extract(build_columns(store), read_cohort(cohort))
+    asked, console = read_cohort(cohort), Console(highlight=False, quiet=quiet)
+    with console.status("Looking through the records (the first time, kernels are compiled: half a minute)"):
+        found = extract(build_columns(store), asked)
     found.write(out)
     if not quiet:
-        console = Console(highlight=False)
         for line in found.lines():
             console.print(line, markup=False)
         console.print(f"written to {out}", markup=False)
