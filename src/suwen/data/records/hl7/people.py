@@ -128,6 +128,8 @@ def visit(reading: Reading, line: str) -> None:
 
 def _times(reading: Reading, line: str, fields: list[str]) -> None:
     adt = reading.code == "ADT"
+    if not (adt or fields[44] or fields[45]):
+        return  # most results come with a visit that neither begins nor ends with them
     begin, end = reading.times[fields[44]], reading.times[fields[45]]
     if adt and begin is None and reading.trigger in BEGINS:
         begin = reading.happened
