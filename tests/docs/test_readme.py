@@ -25,7 +25,8 @@ def test_both_languages_show_the_same_code() -> None:
 def test_links_and_pictures_exist() -> None:
     for page in (ENGLISH, CHINESE):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-            assert (ROOT / target).exists(), f"{page.name} points at {target}"
+            if not target.startswith("https://"):
+                assert (ROOT / target).exists(), f"{page.name} points at {target}"
 
 
 @pytest.mark.slow
