@@ -26,7 +26,7 @@ LARGE = 512 * 2**20
 SMALL = 1 << 22
 """Pixels of an input whose logits are all held at once: windows then come in full batches, and nothing is moved on."""
 
-PIECE = 1 << 22
+PIECE = 1 << 20
 """Pixels whose logits are handed on at a time, at least a layer of them."""
 
 PIXELS_AT_A_TIME = 1 << 18
