@@ -26,6 +26,23 @@ LEAP_YEAR = 366 * DAY
 
 
 @compiled
+def _person(times: np.ndarray, codes: np.ndarray, roles: np.ndarray, begin: int, end: int) -> tuple[int, int, int]:
+    """Of one subject's events: the roles of sex that are said, and the first birth and death that have a time."""
+    flags, born, died = 0, NOWHEN, NOWHEN
+    for event in range(begin, end):
+        role = roles[codes[event]]
+        if role == 0:
+            continue
+        if role == ROLE_BIRTH:
+            born = times[event] if born == NOWHEN else born
+        elif role == ROLE_DEATH:
+            died = times[event] if died == NOWHEN else died
+        else:
+            flags |= role
+    return flags, born, died
+
+
+@compiled
 def walk_people(
     offsets: np.ndarray, times: np.ndarray, codes: np.ndarray, available: np.ndarray, roles: np.ndarray,
     edges: np.ndarray, widths: np.ndarray, latest: int, oldest: int, first: np.ndarray, last: np.ndarray,
@@ -54,18 +71,7 @@ def walk_people(
     place = np.empty(len(widths), np.int64)
     for subject in range(len(offsets) - 1):
         begin, end = offsets[subject], offsets[subject + 1]
-        flags = 0
-        born, died = NOWHEN, NOWHEN
-        for event in range(begin, end):
-            role = roles[codes[event]]
-            if role == 0:
-                continue
-            if role == ROLE_BIRTH:
-                born = times[event] if born == NOWHEN else born
-            elif role == ROLE_DEATH:
-                died = times[event] if died == NOWHEN else died
-            else:
-                flags |= role
+        flags, born, died = _person(times, codes, roles, begin, end)
         said[subject], birth[subject], death[subject] = flags, born, died
         if born != NOWHEN and died != NOWHEN and died < born:
             odd[O_DIED] += 1
