@@ -26,22 +26,15 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """
     temporary: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        _on_disk(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    except (OSError, SafetensorError) as error:
-        if _disk_is_full(error):
-            raise SuwenError(
-                f"the disk is full: {target} could not be written",
-                why="the new file did not fit; what was there before is untouched",
-                fix=f"free space on the disk of {target.parent}, then run the same command again",
-            ) from error
-        raise
+        with _full_disk_told(target, "the new file did not fit; what was there before is untouched"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
+            os.close(handle)
+            temporary = Path(name)
+            yield temporary
+            _on_disk(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -59,27 +52,35 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """
     temporary: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _on_disk(file)
-        temporary.chmod(0o777 & ~_umask())
-        if target.is_dir():
-            target.rmdir()
-        temporary.rename(target)
-    except OSError as error:
-        if _disk_is_full(error):
-            raise SuwenError(
-                f"the disk is full: {target} could not be written",
-                why="the new folder did not fit; nothing of it is left",
-                fix=f"free space on the disk of {target.parent}, then run the same command again",
-            ) from error
-        raise
+        with _full_disk_told(target, "the new folder did not fit; nothing of it is left"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _on_disk(file)
+            temporary.chmod(0o777 & ~_umask())
+            if target.is_dir():
+                target.rmdir()
+            temporary.rename(target)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _full_disk_told(target: Path, why: str) -> Iterator[None]:
+    """A full disk as an error that says what to do."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if _disk_is_full(error):
+            raise SuwenError(
+                f"the disk is full: {target} could not be written",
+                why=why,
+                fix=f"free space on the disk of {target.parent}, then run the same command again",
+            ) from error
+        raise
 
 
 def write_text(target: Path, text: str) -> None:
