@@ -86,16 +86,14 @@ class Sliding:
         depth, first = self.window[0], 0
         # summed as they come: small tensors that stay, between large ones that go, would keep the memory of these
         sums, fitting, pooled = torch.empty(0), weight, torch.zeros((), device=self.device)
-        once = self._once(weight, places[1:])
-        weights = once.clone()
+        once, begun = self._once(weight, places[1:]), list[int]()
         for start in places[0]:
             if start > first:
                 for a, b in self._pieces(first, start):
-                    yield a, b, (sums[:, a - first : b - first] / weights[a - first : b - first]).float()
-                _shift(sums, 1, start - first)
-                _shift(weights, 0, start - first)
-                weights += once
+                    yield a, b, (sums[:, a - first : b - first] / _weights(once, begun, a, b)).float()
+                _shift(sums, start - first)
             first = start
+            begun.append(start)
             for corners, inputs in self._batches([start], places[1:]):
                 logits, seen = self.network(inputs.to(self.device))
                 pooled = pooled + seen.float().sum(0)
@@ -109,7 +107,7 @@ class Sliding:
                     sums[(slice(None), *place)].addcmul_(each[(slice(None), *part)], fitting[part])
         self.pooled = pooled / sum(1 for _ in itertools.product(*places))
         for a, b in self._pieces(first, shape[0]):
-            yield a, b, (sums[:, a - first : b - first] / weights[a - first : b - first]).float()
+            yield a, b, (sums[:, a - first : b - first] / _weights(once, begun, a, b)).float()
 
     def _at_once(self, weight: Tensor, places: Sequence[Sequence[int]]) -> Tensor:
         """All logits ``(K, *S)``."""
@@ -166,10 +164,20 @@ def _slice(start: int, size: int, side: int) -> slice:
     return slice(start, min(start + size, side))
 
 
-def _shift(values: Tensor, axis: int, by: int) -> None:
-    """Move layers towards the first along an axis, in place, and leave zeros behind: as many at a time as they move by,
-    so that none is written before it was read."""
-    layers = values.movedim(axis, 0)
+def _weights(once: Tensor, begun: Sequence[int], first: int, last: int) -> Tensor:
+    """``(last - first, *S[1:])``: the weights in some layers of all windows that begin in the layers `begun`."""
+    found = torch.zeros(last - first, *once.shape[1:], device=once.device)
+    for start in begun:
+        top, bottom = max(first, start), min(last, start + len(once))
+        if top < bottom:
+            found[top - first : bottom - first] += once[top - start : bottom - start]
+    return found
+
+
+def _shift(sums: Tensor, by: int) -> None:
+    """Move the layers of ``(K, L, …)`` towards the first, in place, and leave zeros behind: as many at a time as they
+    move by, so that none is written before it was read."""
+    layers = sums.movedim(1, 0)
     for start in range(0, len(layers) - by, by):
         stop = min(start + by, len(layers) - by)
         layers[start:stop] = layers[start + by : stop + by]
