@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from suwen.core.errors import DataError
 from suwen.core.sample import Sample
 from suwen.data.decode import read_pixels
+from suwen.data.local_contrast import local_contrast
 from suwen.data.picture import Picture, picture_of
 from suwen.data.samples import Samples
 
 Resize = Literal["pad", "crop", "stretch"]
-Intensity = Literal["auto", "window", "range", "percentile"]
+Intensity = Literal["auto", "window", "range", "percentile", "local"]
 Source = Picture | np.ndarray | Path | str
 
 SIZES = (28, 32, 64, 96, 128, 224)
@@ -45,6 +46,8 @@ class ImagePreprocess(BaseModel):
         intensity: what becomes black and white. ``auto``: the window of the file if it has one (DICOM), the values
             themselves in 8-bit files, else ``percentile``. ``window``: as auto, but files of more than 8 bits without
             a window are refused. ``range``: the full range of the format. ``percentile``: the 0.5th and 99.5th.
+            ``local``: as auto, and then against the surroundings (`suwen.data.local_contrast`), where exposure differs
+            from picture to picture and within one, as in fundus photographs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -114,6 +117,8 @@ def choose(
 
 def shade(picture: Picture, intensity: Intensity) -> np.ndarray:
     """Brightness as uint8, 0 black to 255 white, same shape as the pixels. Values outside are clipped."""
+    if intensity == "local":
+        return local_contrast(shade(picture, "auto"))
     pixels = picture.pixels
     low, high = _display(picture, intensity)
     if pixels.dtype == np.uint8 and (low, high) == (0.0, 255.0):
