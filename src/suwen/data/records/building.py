@@ -33,6 +33,7 @@ from suwen.core.errors import DataError
 from suwen.core.files import atomic_path, write_json, write_text
 from suwen.core.registry import IMPORTERS
 from suwen.data.progress import track
+from suwen.data.records.authorities import AUTHORITIES, compare_authorities, lay_authorities
 from suwen.data.records.events import SCHEMA
 from suwen.data.records.ordering import in_order, taken
 from suwen.data.records.rejects import KEPT, Rejects
@@ -120,6 +121,7 @@ def import_records(
         pass
     notes = {key: _note(work / key) for key in fresh}
     (out / DATA).mkdir(parents=True, exist_ok=True)
+    compare_authorities(out, {key: work / key for key in fresh}, notes)
     merging = [(out, number, [work / key for key in fresh]) for number in range(count)]
     ordered = list(track(_each(put_in_order, merging, workers), "Sorting", len(merging), enabled=progress))
     _finish(out, kind, count, store_known, notes, {code for shard in ordered for code in shard.codes})
@@ -194,6 +196,7 @@ def lay_down(task: tuple[str, str, Part, Path, int]) -> None:
     with uncollected(), _Layers(folder, count) as layers:
         for table in importer.read(part, rejects, described):
             layers.add(table)
+    lay_authorities(folder, described.authorities)
     note = {
         "part": part.name,
         "from": kind,
@@ -355,7 +358,7 @@ def _first_of_each(kept: Iterable[dict[str, str]]) -> Iterator[str]:
 
 def _sweep(out: Path) -> None:
     """What the import, or one that was killed before it, needed on its way."""
-    for written in (Path(DATA) / "[0-9]*.parquet", REJECTED, CODES, DATASET, MADE):
+    for written in (Path(DATA) / "[0-9]*.parquet", AUTHORITIES, REJECTED, CODES, DATASET, MADE):
         for left in (out / written).parent.glob(f".{written.name}.*"):
             left.unlink(missing_ok=True)
     shutil.rmtree(out / WORK, ignore_errors=True)

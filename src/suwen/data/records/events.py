@@ -1,8 +1,10 @@
 """Events of health records as MEDS has them, a batch of columns at a time.
 
 The schema is that of MEDS 0.4 (https://github.com/Medical-Event-Data-Standard/meds, ``meds.DataSchema``), with three
-further columns, which it allows. Intervals are two events, ``CODE//START`` and ``CODE//END``, as its maintainers
-recommend (meds_etl issue 28).
+further columns, which it allows. Intervals are two events, as its maintainers recommend (meds_etl issue 28): of visits,
+and in tables (OMOP, mappings), ``CODE//START`` and ``CODE//END``. In FHIR and HL7 v2, where a disease or a drug mostly
+has no end, it begins with ``CODE`` alone, lest the same disease have another code once it is over; where it ends, it
+ends with ``CODE//END``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 BIRTH, DEATH = "MEDS_BIRTH", "MEDS_DEATH"
 START, END = "//START", "//END"
@@ -106,3 +109,8 @@ def microseconds(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """int64 microseconds since 1970 of a column of times; the smallest int64 where null."""
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return np.asarray(values.cast(pa.int64()).fill_null(np.iinfo(np.int64).min))
+
+
+def later(available: pa.Array, time: pa.Array) -> pa.Array:
+    """Null where it is not after the event itself: nothing is known before it happens."""
+    return pc.if_else(pc.less_equal(available, time).fill_null(False), pa.scalar(None, pa.timestamp("us")), available)

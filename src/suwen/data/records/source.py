@@ -36,10 +36,12 @@ class Described:
     Attributes:
         descriptions: code → text.
         parents: code → the codes above it.
+        authorities: subject_id → who gave the patient that number, where the source says it (the first who did).
     """
 
     descriptions: dict[str, str] = field(default_factory=dict)
     parents: dict[str, list[str]] = field(default_factory=dict)
+    authorities: dict[int, str] = field(default_factory=dict)
 
 
 class Importer(Protocol):

@@ -5,11 +5,25 @@ from typing import Any
 import pytest
 
 from suwen.data.records.events import number_of
-from suwen.data.records.fhir.references import BrokenReference, OtherSubject, Scope, typed_id
+from suwen.data.records.fhir.references import BrokenReference, OtherSubject, Scope, server_of, typed_id
 
 MRN = {"system": "http://hospital.org/mrn", "value": "77"}
 PATIENT = {"resourceType": "Patient", "id": "p1", "identifier": [MRN]}
 NEWBORN = {"resourceType": "Patient", "id": "n"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "server"),
+    [
+        ("https://a.org/fhir/Patient/1", "a.org/fhir"),
+        ("http://A.org/fhir//Patient/1/_history/3", "a.org/fhir"),
+        ("https://a.org/fhir/Encounter/1", ""),
+        ("Patient/1", ""),
+        ("urn:uuid:1", ""),
+    ],
+)
+def test_the_server_of_a_patient(reference: str, server: str) -> None:
+    assert server_of(reference) == server
 
 
 def scope() -> Scope:

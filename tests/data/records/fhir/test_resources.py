@@ -16,7 +16,8 @@ SUBJECT: dict[str, Any] = {"subject": {"reference": "Patient/7"}}
 STROKE = {"coding": [{"system": "http://snomed.info/sct", "code": "230690007", "display": "Stroke"}]}
 ASPIRIN = {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "1191", "display": "Aspirin"}]}
 SODIUM = {"coding": [{"system": "http://loinc.org", "code": "2951-2", "display": "Sodium"}]}
-DAY, NEXT, LATER = "2020-01-01", "2020-01-02", "2020-01-03"
+# with a time of day: dates alone are known at their end only, which is a matter of its own (`TestDates`)
+DAY, NEXT, LATER = "2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z", "2020-01-03T00:00:00Z"
 
 
 class Mapped:
@@ -125,9 +126,9 @@ class TestEncounter:
             (1, "VISIT//IMP//START"),
             (1, "SNOMED//230690007"),
             (1, "REASON//SNOMED//230690007"),
-            (1, "ADMISSION//admit-source//emd"),
+            (1, "ADMISSION//x.org/admit-source//emd"),
             (3, "VISIT//IMP//END"),
-            (3, "DISCHARGE//discharge-disposition//home"),
+            (3, "DISCHARGE//x.org/discharge-disposition//home"),
         ]
         assert {each["encounter_id"] for each in found.events} == {number_of("r")}
 
@@ -191,7 +192,7 @@ class TestObservation:
             ("valueInteger", 3, {"numeric_value": 3.0}),
             ("valueDateTime", "2020-02", {"text_value": "2020-02"}),
             ("valueTime", "10:30:00", {"text_value": "10:30:00"}),
-            ("valuePeriod", {"start": DAY}, {"text_value": "2020-01-01/.."}),
+            ("valuePeriod", {"start": DAY}, {"text_value": "2020-01-01T00:00:00Z/.."}),
             ("valueCodeableConcept", {"text": "yellow"}, {"text_value": "yellow"}),
             ("valueCodeableConcept", STROKE, {"code": "LOINC//2951-2//SNOMED//230690007"}),
             ("valueRatio", {"numerator": {"value": 1}, "denominator": {"value": 128}},
@@ -239,7 +240,7 @@ class TestObservation:
         assert odd.only() == {"subject_id": 7, "time": day(1), "code": "LOINC//2951-2"}
         assert odd.issues == ["value that is no number: Observation"]
 
-    @pytest.mark.parametrize("status", ["cancelled", "entered-in-error", "registered"])
+    @pytest.mark.parametrize("status", ["cancelled", "entered-in-error", "registered", "preliminary"])
     def test_what_was_not_observed_is_counted(self, status: str) -> None:
         refused = reason("Observation", status=status, code=SODIUM, effectiveDateTime=DAY, valueInteger=1, **SUBJECT)
         assert refused == f"status {status}: Observation"
@@ -264,8 +265,77 @@ class TestObservation:
         found = Mapped("Observation", code=code, effectiveDateTime=DAY, valueInteger=1, **SUBJECT)
         assert found.codes == ["LOINC//2951-2"]
         assert found.described.descriptions == {
-            "labs//104177": "Own", "SNOMED//230690007": "Stroke", "LOINC//2951-2": "Sodium",
+            "acme.org/labs//104177": "Own", "SNOMED//230690007": "Stroke", "LOINC//2951-2": "Sodium",
         }  # fmt: skip
+
+
+def end_of(year: int, month: int, number: int) -> datetime:
+    return datetime(year, month, number, 23, 59, 59, 999999)
+
+
+class TestDates:
+    """What has no time of day lies at the first instant of its date and is known at the last."""
+
+    @pytest.mark.parametrize(
+        ("written", "first", "last"),
+        [
+            ("2019", datetime(2019, 1, 1), end_of(2019, 12, 31)),
+            ("2020-02", datetime(2020, 2, 1), end_of(2020, 2, 29)),
+            ("2020-05-03", datetime(2020, 5, 3), end_of(2020, 5, 3)),
+        ],
+    )
+    def test_an_event(self, written: str, first: datetime, last: datetime) -> None:
+        found = Mapped("Condition", code=STROKE, onsetDateTime=written, **SUBJECT).only()
+        assert (found["time"], found["available_time"]) == (first, last)
+        measured = {"status": "final", "code": SODIUM, "effectiveDateTime": written, **SUBJECT}
+        quick = Mapped("Observation", valueQuantity={"value": 140}, **measured).only()
+        assert (quick["time"], quick["available_time"]) == (first, last)
+        slow = Mapped("Observation", valueString="high", issued=written, **measured).only()
+        assert (slow["time"], slow["available_time"]) == (first, last)
+
+    def test_when_it_was_written_down(self) -> None:
+        found = Mapped("Condition", code=STROKE, onsetDateTime="2018", recordedDate="2019-03", **SUBJECT).only()
+        assert (found["time"], found["available_time"]) == (datetime(2018, 1, 1), end_of(2019, 3, 31))
+        found = Mapped("Condition", code=STROKE, recordedDate="2019", **SUBJECT).only()
+        assert found["available_time"] == end_of(2019, 12, 31)
+        exact = Mapped("Condition", code=STROKE, onsetDateTime="2019", recordedDate=DAY, **SUBJECT).only()
+        assert exact["available_time"] == day(1)
+
+    def test_a_death_comes_last_and_a_birth_is_no_news(self) -> None:
+        assert Mapped("Patient", deceasedDateTime="2020").only() == {
+            "subject_id": number_of("r"), "time": end_of(2020, 12, 31), "code": "MEDS_DEATH",
+        }  # fmt: skip
+        born = Mapped("Patient", birthDate="1950-03").only()
+        assert born["time"] == datetime(1950, 3, 1) and "available_time" not in born
+
+    def test_a_stay(self) -> None:
+        stay: dict[str, Any] = {"class": {"code": "IMP"}, **SUBJECT}
+        found = Mapped("Encounter", period={"start": "2020-01-02T10:00:00Z", "end": "2020-01-02"}, **stay)
+        assert [(each["code"], each["time"]) for each in found.events] == [
+            ("VISIT//IMP//START", datetime(2020, 1, 2, 10)),
+            ("VISIT//IMP//END", end_of(2020, 1, 2)),  # not at midnight, before it began
+        ]
+        assert not found.issues
+
+    def test_an_onset_within_a_period_is_known_when_that_is_over_and_does_not_end_the_disease(self) -> None:
+        for kind, field in (("Condition", "subject"), ("AllergyIntolerance", "patient")):
+            who = {field: {"reference": "Patient/7"}}
+            found = Mapped(kind, code=STROKE, onsetPeriod={"start": DAY, "end": LATER}, **who).only()
+            assert (found["time"], found["available_time"]) == (day(1), day(3))
+
+    @pytest.mark.parametrize(
+        ("kind", "fields"),
+        [
+            ("Condition", {"onsetDateTime": NEXT, "abatementDateTime": DAY}),
+            ("MedicationStatement", {"effectivePeriod": {"start": NEXT, "end": DAY}}),
+            ("Encounter", {"class": {"code": "IMP"}, "period": {"start": NEXT, "end": DAY}}),
+        ],
+    )
+    def test_an_end_before_the_beginning_is_counted_and_none(self, kind: str, fields: dict[str, Any]) -> None:
+        what = "medicationCodeableConcept" if kind == "MedicationStatement" else "code"
+        found = Mapped(kind, **{what: STROKE}, **fields, **SUBJECT)
+        assert [each["time"] for each in found.events] == [day(2)]
+        assert found.issues == [f"ends before it begins: {kind}"]
 
 
 class TestMedications:
@@ -374,6 +444,18 @@ def test_the_stroke_of_the_father_is_not_the_patients() -> None:
     assert reason("FamilyMemberHistory", **fields, condition=condition) == "no time: FamilyMemberHistory"
 
 
+@pytest.mark.parametrize("status", ["registered", "partial", "preliminary", "cancelled", "entered-in-error"])
+def test_a_report_that_is_not_final_is_counted(status: str) -> None:
+    refused = reason("DiagnosticReport", status=status, code=SODIUM, effectiveDateTime=DAY, conclusion="x", **SUBJECT)
+    assert refused == f"status {status}: DiagnosticReport"
+
+
+@pytest.mark.parametrize("status", ["final", "amended", "corrected", "unknown"])
+def test_a_result_that_is_final_or_does_not_say_is_one(status: str) -> None:
+    fields: dict[str, Any] = {"code": SODIUM, "effectiveDateTime": DAY, "valueInteger": 1, **SUBJECT}
+    assert Mapped("Observation", status=status, **fields).only()["numeric_value"] == 1.0
+
+
 def encoded(text: str, kind: str = "text/plain") -> dict[str, str]:
     return {"contentType": kind, "data": base64.b64encode(text.encode()).decode()}
 
@@ -400,6 +482,14 @@ def test_a_note_has_its_text_also_from_a_binary_of_the_bundle() -> None:
         context={"encounter": [{"reference": "Encounter/9"}]}, **SUBJECT,
     )  # fmt: skip
     assert [(each["text_value"], each["encounter_id"]) for each in found.events] == [("A note.", 9), ("Seen today.", 9)]
+
+
+def test_a_note_without_a_date_is_of_the_end_of_what_it_tells_of() -> None:
+    fields: dict[str, Any] = {"type": SODIUM, "content": [{"attachment": encoded("Discharged home.")}], **SUBJECT}
+    found = Mapped("DocumentReference", context={"period": {"start": DAY, "end": LATER}}, **fields)
+    assert found.only()["time"] == day(3)
+    open_ = reason("DocumentReference", context={"period": {"start": DAY}}, **fields)
+    assert open_ == "no time: DocumentReference"
 
 
 def test_a_note_kept_elsewhere_is_still_an_event() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suwen.data.records.dates import last_of
 from suwen.data.records.fhir.values import (
     attachment_text,
     code_of,
@@ -79,6 +80,20 @@ def test_a_date_is_its_midnight_and_a_month_its_first(day: object) -> None:
     assert instant(text[:4]) == (midnight.replace(day=1, month=1) - EPOCH) // timedelta(microseconds=1)
 
 
+@given(st.dates())
+def test_a_date_knows_its_last_instant(day: date) -> None:
+    following = {7: date(day.year + day.month // 12, day.month % 12 + 1, 1), 4: date(day.year + 1, 1, 1)} if (
+        day.year < 9999
+    ) else {}  # fmt: skip
+    if day < date.max:
+        following[10] = day + timedelta(days=1)
+    for size, after in following.items():
+        found = instant(str(day)[:size])
+        assert found is not None and last_of(found) == (after - EPOCH.date()) // timedelta(microseconds=1) - 1
+    exact = instant(f"{day}T00:00:00Z")
+    assert exact is not None and last_of(exact) == exact
+
+
 @given(st.text())
 def test_no_text_breaks_the_reading_of_dates(text: str) -> None:
     assert instant(text) is None or text[:4].isdecimal()
@@ -99,9 +114,17 @@ def test_no_text_breaks_the_reading_of_dates(text: str) -> None:
         ("urn:oid:2.16.840.1.113883.6.96", "SNOMED"),
         ("urn:oid:2.16.840.1.113883.6.238", "CDCREC"),
         ("urn:oid:1.2.3", "1.2.3"),
-        ("http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-d-labitems", "mimic-d-labitems"),
+        (
+            "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-d-labitems",
+            "mimic.mit.edu/fhir/mimic/CodeSystem/mimic-d-labitems",
+        ),
         ("http://acmelabs.org", "acmelabs.org"),
-        ("http://x.org/codes?version=2", "codes"),
+        ("http://x.org/codes?version=2", "x.org/codes"),
+        ("http://a.org/labs", "a.org/labs"),  # two hospitals' labs are two systems
+        ("https://B.org//labs/", "b.org/labs"),
+        ("http://a.org/LOINC", "a.org/LOINC"),
+        ("http://terminology.hl7.org/CodeSystem/v3-ActCode", "v3-ActCode"),
+        ("urn:oid:1.2.3.4", "1.2.3.4"),
         (None, "LOCAL"),
         ("", "LOCAL"),
     ],
@@ -112,7 +135,7 @@ def test_systems_have_short_names(uri: str | None, name: str) -> None:
 
 def test_known_systems_come_before_unknown_ones() -> None:
     ranks = [code_of(uri, "1") for uri in ("http://loinc.org", "http://snomed.info/sct", "http://x.org/own")]
-    assert [each[1] for each in ranks if each] == ["LOINC//1", "SNOMED//1", "own//1"]
+    assert [each[1] for each in ranks if each] == ["LOINC//1", "SNOMED//1", "x.org/own//1"]
     assert [each[0] for each in ranks if each] == sorted(each[0] for each in ranks if each)
     assert code_of("http://loinc.org", None) is None
     assert code_of("http://loinc.org", "") is None

@@ -18,8 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suwen.core.errors import DataError, FileUnreadable
+from suwen.data.records.authorities import TWO_AUTHORITIES
+from suwen.data.records.building import import_records
 from suwen.data.records.events import SCHEMA, number_of
 from suwen.data.records.fhir import files as fhir_files
+from suwen.data.records.fhir.draft import MIXED
 from suwen.data.records.importers import fhir
 from suwen.data.records.importers.fhir import FHIR, IN_PART, Tally
 from suwen.data.records.rejects import Rejects
@@ -267,6 +270,43 @@ def test_whatever_a_field_holds_the_resource_is_mapped_or_counted(
     assert found.codes.count("LOINC//2951-2") >= 1
 
 
+@pytest.mark.parametrize("field", ["maritalStatus", "communication"])
+def test_a_display_that_is_no_text_costs_its_resource_and_not_the_import(tmp_path: Path, field: str) -> None:
+    concept = {"coding": [{"code": "M", "display": {"text": "Married"}}]}
+    odd = {**PATIENT, field: concept if field == "maritalStatus" else [{"language": concept}]}
+    write(tmp_path / "source" / "a.json", [odd, sodium()])
+    done = import_records(tmp_path / "source", "fhir", tmp_path / "store", progress=False)
+    assert done.events == 1 and done.rejected == {"malformed: Patient": 1}
+
+
+def test_times_with_an_offset_beside_times_without_are_counted(tmp_path: Path) -> None:
+    zoned, local = (sodium(effectiveDateTime=time) for time in ("2020-01-01T10:00:00+09:00", "2020-01-01T09:30:00"))
+    mixed = Read(write(tmp_path / "a.json", [zoned, local, sodium()]))
+    assert [each["time"].hour for each in mixed.events] == [1, 9, 0]
+    assert dict(mixed.rejects.counts) == {IN_PART + MIXED: 1}
+    for alone in (zoned, local):  # a birth, a death and a date have no clock to be mixed with
+        person = {**PATIENT, "deceasedDateTime": "2021"}
+        assert not Read(write(tmp_path / "b.json", [alone, sodium(), person])).rejects.counts
+
+
+def test_one_id_of_two_servers_is_counted_within_a_part_and_between_parts(tmp_path: Path) -> None:
+    def of(server: str) -> dict[str, Any]:
+        person = {"resourceType": "Patient", "id": "1", "gender": "male"}
+        return {
+            "resourceType": "Bundle",
+            "entry": [{"fullUrl": f"https://{server}/fhir/Patient/1", "resource": person}],
+        }
+
+    within = Read(write(tmp_path / "a.json", [of("a.org"), of("A.org"), of("b.org")]))
+    assert dict(within.rejects.counts) == {f"{IN_PART}{TWO_AUTHORITIES}: Patient": 1}
+    referred = sodium(patient="https://c.org/fhir/Patient/1")
+    assert len(Read(write(tmp_path / "b.json", [of("a.org"), referred])).rejects.counts) == 1
+    for name in ("a", "b"):
+        write(tmp_path / "source" / f"{name}.ndjson", of(f"{name}.org"))
+    done = import_records(tmp_path / "source", "fhir", tmp_path / "store", progress=False)
+    assert done.rejected == {TWO_AUTHORITIES: 1}
+
+
 # --- files ---
 
 
@@ -339,7 +379,7 @@ def test_drugs_of_a_bulk_export_lie_in_another_file(tmp_path: Path) -> None:
     (tmp_path / "MimicMedication.ndjson").write_text(json.dumps(drug) + "\n")
     (tmp_path / "MimicMedicationRequest.ndjson.gz").write_bytes(gzip.compress(json.dumps(order).encode()))
     found = Read(tmp_path)
-    assert found.codes == ["own//9"]
+    assert found.codes == ["x.org/own//9"]
     assert dict(found.rejects.counts) == {"resource type not mapped: Medication": 1}
 
 

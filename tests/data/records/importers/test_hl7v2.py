@@ -11,9 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from suwen.core.errors import DataError, FileUnreadable
+from suwen.data.records.authorities import TWO_AUTHORITIES
+from suwen.data.records.building import import_records
 from suwen.data.records.events import SCHEMA, number_of
+from suwen.data.records.hl7.files import CUT_OFF
 from suwen.data.records.hl7.message import NO_HEADER, NO_SEPARATORS
-from suwen.data.records.hl7.reading import NO_PATIENT, NO_TIME, TWO_AUTHORITIES
+from suwen.data.records.hl7.reading import NO_PATIENT, NO_TIME
 from suwen.data.records.hl7.results import NO_NUMBER, NO_VALUE
 from suwen.data.records.hl7.segments import SEGMENTS
 from suwen.data.records.hl7.times import MIXED, UNREADABLE
@@ -101,6 +104,7 @@ def test_a_result_without_a_time_has_that_of_its_report_or_message(
         ("HB^Hb", "HL7//OBX-3//HB"),
         ("^Blood  count", "TEXT//Blood count"),
         ("A\\T\\B^^99\\F\\", "HL7//99|//A&B"),
+        ("T-28000^Lung^SNM3", "SNOMED3//T-28000"),  # SNOMED International is not SNOMED CT
     ],
 )
 def test_the_code_is_that_of_a_known_system_else_the_sender_s(tmp_path: Path, field: str, code: str) -> None:
@@ -176,6 +180,58 @@ def test_a_result_without_a_value_is_counted(tmp_path: Path, raw: str) -> None:
     assert (found.rows, found.counts) == ([], {NO_VALUE: 1})
 
 
+@pytest.mark.parametrize(
+    ("obr22", "obx14", "obx19", "known"),
+    [
+        ("202401010930", "202401010815", "", datetime(2024, 1, 1, 9, 30)),
+        ("", "202401010815", "", SENT),  # nobody knew before the message
+        ("", "202401010815", "202401010900", SENT),
+        ("202401010930", "202401010815", "202401011000", datetime(2024, 1, 1, 10)),
+        ("202401010800", "202401010815", "", None),  # reported before it was observed: at its own time
+        ("20240101", "202401010815", "", datetime(2024, 1, 1, 23, 59, 59, 999999)),
+        ("202401010930", "20240101", "", datetime(2024, 1, 1, 23, 59, 59, 999999)),
+        ("202401010930", "2023", "", datetime(2024, 1, 1, 9, 30)),
+        ("", "20240102", "", datetime(2024, 1, 2, 23, 59, 59, 999999)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["NM", "ST", "TX", "CWE"])
+def test_a_result_is_known_when_it_is_reported_else_when_the_message_comes(
+    tmp_path: Path, kind: str, obr22: str, obx14: str, obx19: str, known: datetime | None
+) -> None:
+    obr = "OBR|1|||X|||202401010800" + "|" * 15 + obr22
+    found = Import(tmp_path, message(PID, obr, f"OBX|1|{kind}|1^A^LN||13||||||F|||{obx14}|||||{obx19}"))
+    assert found.rows[0].get("available_time") == known
+    assert found.rows[0]["time"] == datetime.strptime((obx14 + "0101")[:8] + (obx14[8:] or "0000"), "%Y%m%d%H%M")
+
+
+@pytest.mark.parametrize(
+    ("end", "rows"),
+    [
+        ("OBX|1|NM|718-7^Hb^LN||13", 0),  # of 13.5|g/dL|…
+        ("OBX|1|NM|718-7^Hb^LN||13\r", 1),
+        ("OBX|1|NM|718-7^Hb^LN||13\nOBX|2|NM|718-7^Hb^LN||14\n", 2),
+        ("OBX|1|NM|718-7^Hb^LN||13||||||F", 1),
+        ("OBX|1|NM|718-7^Hb^LN||13\x1c", 1),
+    ],
+)
+def test_a_result_cut_off_at_the_end_of_the_file_is_none(tmp_path: Path, end: str, rows: int) -> None:
+    found = Import(tmp_path, GOOD + message(PID) + end)
+    assert len(found.rows) == 1 + rows
+    assert found.counts == ({} if rows else {CUT_OFF: 1})
+    if not rows:
+        assert found.kept[0]["where"] == "feed.hl7, message 2" and found.kept[0]["record"] == end
+
+
+def test_each_order_of_a_message_is_known_when_it_is_reported(tmp_path: Path) -> None:
+    obx, later = "OBX|1|NM|1^A^LN||1||||||F", OBR.replace("202401010930", "202401011130")
+    found = Import(tmp_path, message(PID, OBR, obx, later, obx, "OBR|1|||X|||202401010800", obx))
+    assert [row["available_time"] for row in found.rows] == [
+        datetime(2024, 1, 1, 9, 30),
+        datetime(2024, 1, 1, 11, 30),
+        SENT,
+    ]
+
+
 def test_lines_of_a_report_are_one_text(tmp_path: Path) -> None:
     texts = [f"OBX|{at}|TX|||{line}||||||F" for at, line in enumerate(["Chest film.", "", "Clear."], 1) if line]
     found = Import(tmp_path, message(PID, OBR, *texts, "OBX|4|NM|1^A^LN||1||||||F", "OBX|5|TX|||Later.||||||F"))
@@ -195,7 +251,8 @@ def test_who_the_patient_is(tmp_path: Path) -> None:
     assert {row["subject_id"] for row in found.rows} == {17}
     assert [(row["code"], row.get("time")) for row in found.rows] == [
         ("MEDS_BIRTH", datetime(1987, 6, 22)),
-        ("MEDS_DEATH", datetime(2024, 1, 1)),
+        # a day without a time: the patient was alive at its 00:00
+        ("MEDS_DEATH", datetime(2024, 1, 1, 23, 59, 59, 999999)),
         ("GENDER//female", None),
         ("RACE//2106-3", None),
         ("RACE//2028-9", None),
@@ -216,6 +273,20 @@ def test_a_number_from_two_authorities_is_counted(tmp_path: Path) -> None:
     found = Import(tmp_path, message(PID, obx) + message("PID|1||17^^^B^MR", obx))
     assert {row["subject_id"] for row in found.rows} == {17}
     assert found.counts == {TWO_AUTHORITIES: 1}
+
+
+def test_a_number_from_two_authorities_is_counted_between_files_and_between_imports(tmp_path: Path) -> None:
+    obx = "OBX|1|NM|1^A^LN||1||||||F"
+    for name in "AAB":
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / f"{name}.hl7").write_text(message(f"PID|1||17^^^{name}^MR", obx) + message("PID|1||18", obx))
+    both = import_records(tmp_path, "hl7v2", tmp_path / "both", progress=False)
+    assert both.rejected == {TWO_AUTHORITIES: 1}
+    store = tmp_path / "store"
+    assert not import_records(tmp_path / "A", "hl7v2", store, progress=False).rejected
+    assert import_records(tmp_path / "B", "hl7v2", store, progress=False).rejected == {TWO_AUTHORITIES: 1}
+    kept = (store / "metadata" / "rejected.ndjson").read_text()
+    assert "17: A, B" in kept
 
 
 EVN = "EVN|A01|20240101100000||||20240101090000"
@@ -244,6 +315,15 @@ def stay(admitted: str = "", discharged: str = "", to: str = "") -> str:
         ("A02", stay(), [("TRANSFER//6N", datetime(2024, 1, 1, 9))]),
         ("A08", stay("202401010730"), [("VISIT//I//START", datetime(2024, 1, 1, 7, 30))]),
         ("A08", stay(), []),
+        # a day without a time of day is not over before what began on it
+        (
+            "A08",
+            stay("202401010730", "20240101"),
+            [
+                ("VISIT//I//START", datetime(2024, 1, 1, 7, 30)),
+                ("VISIT//I//END", datetime(2024, 1, 1, 23, 59, 59, 999999)),
+            ],
+        ),
     ],
 )
 def test_visits_begin_and_end(tmp_path: Path, trigger: str, pv1: str, expected: list[tuple[str, datetime]]) -> None:
@@ -251,6 +331,19 @@ def test_visits_begin_and_end(tmp_path: Path, trigger: str, pv1: str, expected: 
     assert [(row["code"], row["time"]) for row in found.rows] == expected
     assert {row["encounter_id"] for row in found.rows} <= {number_of("V1")}
     assert not found.counts
+
+
+@pytest.mark.parametrize(
+    ("kind", "segment", "name"),
+    [
+        ("ADT^A08", stay("202401030730", "202401010730"), "PV1"),
+        ("PPR^PC1", "PRB|AD|20231231|K80.00^Stones^I10|5|||20230301||20230101", "PRB"),
+    ],
+)
+def test_an_end_before_the_beginning_is_counted_and_none(tmp_path: Path, kind: str, segment: str, name: str) -> None:
+    found = Import(tmp_path, message(EVN, PID, segment, kind=kind))
+    assert len(found.rows) == 1 and not found.codes()[0].endswith("//END")
+    assert found.counts == {f"{name}: ends before it begins": 1}
 
 
 def test_what_a_message_takes_back_is_counted(tmp_path: Path) -> None:
@@ -327,7 +420,14 @@ def test_what_is_not_mapped_is_counted_and_kept(tmp_path: Path, kind: str, segme
 
 def test_a_dose_of_999_is_unknown(tmp_path: Path) -> None:
     found = Import(tmp_path, message(PID, "RXA|0|1|20130415||31^Hep B^CVX|999", kind="VXU^V04"))
-    assert found.rows == [{"subject_id": 17, "time": datetime(2013, 4, 15), "code": "CVX//31"}]
+    (row,) = found.rows
+    assert row == {
+        "subject_id": 17,
+        "time": datetime(2013, 4, 15),
+        "code": "CVX//31",
+        # of a day without a time it is not known before the day is over
+        "available_time": datetime(2013, 4, 15, 23, 59, 59, 999999),
+    }
 
 
 def test_a_document_has_its_lines_as_text(tmp_path: Path) -> None:
@@ -344,6 +444,25 @@ def test_a_document_has_its_lines_as_text(tmp_path: Path) -> None:
             "encounter_id": number_of("V1"),
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "known"),
+    [
+        ({7: "202401011500"}, datetime(2024, 1, 1, 15)),
+        ({}, SENT),
+        ({6: "202401031500"}, datetime(2024, 1, 3, 15)),
+        ({7: "202401011500", 8: "202401011600~202401011700"}, datetime(2024, 1, 1, 17)),
+        ({7: "202401011500", 22: "1^DOE" + "^" * 13 + "202401011800"}, datetime(2024, 1, 1, 18)),
+        ({7: "20240101"}, datetime(2024, 1, 1, 23, 59, 59, 999999)),
+    ],
+)
+def test_a_document_is_known_when_its_text_was_made_else_when_the_message_comes(
+    tmp_path: Path, fields: dict[int, str], known: datetime
+) -> None:
+    txa = ["TXA", "1", "DS^Discharge summary^L", "TX", "202401011200", *[fields.get(at, "") for at in range(5, 23)]]
+    (row,) = Import(tmp_path, message(PID, "|".join(txa), "OBX|1|TX|1^N||Home.||||||F", kind="MDM^T02")).rows
+    assert (row["time"], row["available_time"]) == (datetime(2024, 1, 1, 12), known)
 
 
 def test_patients_and_orders_of_one_message_are_kept_apart(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from suwen.data.records.rejects import Rejects
 from suwen.data.records.source import Described, Part
 from suwen.data.records.store import RecordStore
 from suwen.data.records.tables import sheets
+from suwen.data.records.tables.zones import MIXED, SEVERAL
 
 EUNOMIA = Path(__file__).resolve().parents[4] / ".." / "shared" / "data" / "eunomia_omop"
 COLUMNS = ("subject_id", "time", "code", "numeric_value", "text_value", "unit", "encounter_id")
@@ -236,7 +237,8 @@ def test_each_column_of_each_table_goes_to_its_place(tmp_path: Path) -> None:
     check(
         "death",
         (1, datetime(2020, 2, 1, 3, 4, 5, 250000), "MEDS_DEATH", n, "OMOP//99", n, n),
-        (2, datetime(2020, 2, 1), "MEDS_DEATH", n, n, n, n),
+        # a day without a time: the patient was alive at its 00:00
+        (2, datetime(2020, 2, 1, 23, 59, 59, 999999), "MEDS_DEATH", n, n, n, n),
     )
     check(
         "observation_period",
@@ -263,7 +265,8 @@ def test_each_column_of_each_table_goes_to_its_place(tmp_path: Path) -> None:
     check("condition_era")
     check(
         "drug_exposure",
-        (1, day(1, 1), "RxNorm//1191//START", 30.0, "one, daily", "tab", n),
+        # the unit is of the dose: 30 tablets of 5 mg are not 30 mg
+        (1, day(1, 1), "RxNorm//1191//START", 30.0, "one, daily", n, n),
         (1, day(1, 9), "RxNorm//1191//END", n, n, n, n),
     )
     check("procedure_occurrence", (2, day(4, 5), "CPT4//70450", 2.0, n, n, n))
@@ -288,6 +291,77 @@ def test_each_column_of_each_table_goes_to_its_place(tmp_path: Path) -> None:
     )
     check("specimen", (1, day(1, 1), "OMOP//80", 3.0, n, "mg/dL", n))
     assert rejects.counts == {NO_CODE: 1, "derived from a table that is imported": 1}
+
+
+def end_of(*day: int) -> datetime:
+    return datetime(*day, 23, 59, 59, 999999)
+
+
+SPANS = "person_id,visit_concept_id,visit_start_date,visit_start_datetime,visit_end_date,visit_end_datetime\n"
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_what_has_a_date_and_no_time_of_day_is_known_when_the_day_is_over(tmp_path: Path, form: str) -> None:
+    folder = write(
+        tmp_path,
+        person="person_id,year_of_birth,month_of_birth,day_of_birth\n1,1950,3,\n",
+        measurement="person_id,measurement_concept_id,measurement_date,measurement_datetime\n"
+        "1,7,2019-01-01,\n1,7,2019-01-01,2019-01-01 00:00:00\n1,7,2019-01-01,2019-01-01 08:00:00\n",
+        observation="person_id,observation_concept_id,observation_date,observation_datetime\n1,7,,2019-01-02\n",
+        visit_occurrence=SPANS + "1,7,2019-01-01,2019-01-01 10:00:00,2019-01-01,\n1,8,2019-01-01,,2019-01-05,\n",
+    )
+    if form == "parquet":
+        for file in sorted(folder.glob("*.csv")):
+            options = pv.ConvertOptions(
+                column_types={"observation_datetime": pa.date32()}, strings_can_be_null=True, null_values=[""]
+            )
+            pq.write_table(pv.read_csv(file, convert_options=options), file.with_suffix(".parquet"))
+            file.unlink()
+    found = pa.concat_tables(read(folder).values()).to_pylist()
+    assert sorted((row["code"], row["time"], row["available_time"]) for row in found if row["available_time"]) == [
+        ("OMOP//7", datetime(2019, 1, 1), end_of(2019, 1, 1)),
+        ("OMOP//7", datetime(2019, 1, 2), end_of(2019, 1, 2)),
+        ("OMOP//8//END", datetime(2019, 1, 5), end_of(2019, 1, 5)),
+        ("OMOP//8//START", datetime(2019, 1, 1), end_of(2019, 1, 1)),
+    ]
+    assert sorted((row["code"], row["time"]) for row in found if not row["available_time"]) == [
+        ("MEDS_BIRTH", datetime(1950, 3, 1)),
+        ("OMOP//7", datetime(2019, 1, 1)),
+        ("OMOP//7", datetime(2019, 1, 1, 8)),
+        ("OMOP//7//END", end_of(2019, 1, 1)),  # a day is not over before what began on it
+        ("OMOP//7//START", datetime(2019, 1, 1, 10)),
+    ]
+
+
+def test_an_end_before_the_beginning_is_counted_and_none(tmp_path: Path) -> None:
+    rejects = Rejects()
+    late = "1,7,2019-01-05,,2019-01-01,\n"
+    found = read(write(tmp_path, visit_occurrence=SPANS + late), rejects)["VISIT_OCCURRENCE.csv"]
+    assert found["code"].to_pylist() == ["OMOP//7//START"]
+    assert rejects.counts == {"part of a row: ends before it begins": 1}
+    assert rejects.kept[0]["where"] == "VISIT_OCCURRENCE.csv, row 1"
+
+
+def measured(*times: str) -> str:
+    rows = "".join(f"1,{number},2019-01-01,{time}\n" for number, time in enumerate(times, 1))
+    return "person_id,measurement_concept_id,measurement_date,measurement_datetime\n" + rows
+
+
+@pytest.mark.parametrize("block", [200, 8 * 2**20])
+def test_one_offset_keeps_the_clock_and_several_become_utc_whatever_the_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(sheets, "BLOCK", block)
+    one = ["2019-01-01 10:00:00+09:00"] * 20 + ["2019-01-01 11:00:00+09:00"]
+    rejects = Rejects()
+    kept = read(write(tmp_path / "one", measurement=measured(*one)), rejects)["MEASUREMENT.csv"]
+    assert [time.hour for time in kept["time"].to_pylist()] == [10] * 20 + [11] and not rejects.counts
+    moved = read(write(tmp_path / "two", measurement=measured(*one, "2019-01-01 09:30:00Z")), rejects)
+    assert [time.hour for time in moved["MEASUREMENT.csv"]["time"].to_pylist()] == [1] * 20 + [2, 9]
+    assert rejects.counts == {SEVERAL: 1}
+    mixed = Rejects()
+    read(write(tmp_path / "mixed", measurement=measured(*one, "2019-01-01 09:30:00")), mixed)
+    assert mixed.counts == {MIXED: 1}
 
 
 def test_without_a_vocabulary_codes_are_numbers_of_concepts(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import statistics
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from suwen.data.records.rejects import Rejects
 from suwen.data.records.source import Described
 from suwen.data.records.store import RecordStore
 from suwen.data.records.tables.rows import PART
+from suwen.data.records.tables.zones import SEVERAL
 
 DATA = Path(__file__).resolve().parents[4] / ".." / "shared" / "data"
 BEGIN = datetime(2000, 1, 1)
@@ -359,6 +361,80 @@ def test_what_is_given_by_an_infusion_is_known_at_its_end(mimic: Read) -> None:
     assert sum(ends.values()) == sum(bool(row["amount"]) and float(row["amount"]) != 0 for row in rows)
 
 
+@pytest.mark.parametrize("name", ["INPUTEVENTS_MV", "PROCEDUREEVENTS_MV"])
+def test_what_is_charted_later_is_not_known_before(name: str, mimic: Read) -> None:
+    rows = [row for row in mimic_table(name) if row["statusdescription"] != "Rewritten"]
+    found = mimic.events(name)
+    starts = [row for row in found if row["code"].endswith("//START")]
+    late = 0
+    for event, row in zip(starts, rows, strict=True):
+        stored, begun = at(row["storetime"]), at(row["starttime"])
+        assert stored and begun
+        assert event["available_time"] == (stored if stored > begun else None)
+        late += stored > begun
+    assert late > len(rows) / 2
+    stored_of = {(row["itemid"], row["endtime"]): set() for row in rows}
+    for row in rows:
+        stored_of[row["itemid"], row["endtime"]].add(at(row["storetime"]))
+    for event in found:
+        if event["code"].endswith("//END"):
+            known = event["available_time"] or event["time"]
+            stored = stored_of[event["code"].split("//")[1], str(event["time"])]
+            assert any(known == max(each, event["time"]) for each in stored)
+
+
+def test_mimic_4_charts_later_too(tmp_path: Path) -> None:
+    times = "2180-05-06 10:00:00,2180-05-06 12:00:00,2180-05-06 11:00:00"
+    write(
+        tmp_path / "icu",
+        inputevents__csv="subject_id,hadm_id,itemid,starttime,endtime,storetime,amount,amountuom,rate,rateuom,"
+        f"statusdescription\n10,20,5,{times},1,ml,2,ml/h,FinishedRunning\n",
+        procedureevents__csv="subject_id,hadm_id,itemid,starttime,endtime,storetime,value,valueuom,statusdescription\n"
+        f"10,20,6,{times},3,min,FinishedRunning\n",
+        d_items__csv="itemid,label\n5,x\n6,y\n",
+    )
+    found = [(row["code"], row["available_time"]) for row in Read("mimic4", tmp_path).events()]
+    stored = datetime(2180, 5, 6, 11)
+    assert found == [
+        ("INPUT//5//START", stored),
+        ("INPUT//5//END", None),
+        ("PROCEDURE_ICU//6//START", stored),
+        ("PROCEDURE_ICU//6//END", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("times", "hours"),
+    [
+        (["2001-02-03T10:00:00+09:00", "2001-02-03T11:00:00+09:00"], [10, 11]),
+        (["2001-02-03T10:00:00+09:00", "2001-02-03T09:30:00Z"], [1, 9]),
+    ],
+)
+def test_what_came_first_comes_first_whatever_its_offset(tmp_path: Path, times: list[str], hours: list[int]) -> None:
+    rows = "".join(f"1,K,{time},4.1,\n" for time in times)
+    write(tmp_path, mapping__yaml=OWN, labs__csv="patient,test,taken,result,unit\n" + rows)
+    read = Read("", tmp_path)
+    assert [row["time"].hour for row in read.events()] == hours
+    assert read.counts() == ({SEVERAL: 1} if hours == [1, 9] else {})
+
+
+def medians(events: list[Event], *codes: str) -> dict[str, tuple[float, str]]:
+    return {
+        code: (statistics.median(row["numeric_value"] for row in events if row["code"] == code), unit)
+        for code in codes
+        for unit in {row["unit"] for row in events if row["code"] == code}
+    }
+
+
+def test_units_of_sepsis_2019_fit_its_values(tmp_path: Path) -> None:
+    some_of(real("sepsis2019/training_setB_1500.zip"), tmp_path / "training.zip", 200)
+    found = medians(Read("sepsis2019", tmp_path).events(), "Magnesium", "Lactate", "FiO2")
+    # normal: magnesium 1.7 to 2.2 mg/dL, which is 0.7 to 0.9 mmol/L; lactate below 2 mmol/L, which is 18 mg/dL
+    assert found["Magnesium"][1] == "mg/dL" and 1.5 < found["Magnesium"][0] < 2.5
+    assert found["Lactate"][1] == "mmol/L" and 1 < found["Lactate"][0] < 4
+    assert found["FiO2"][1] == "1" and 0.21 <= found["FiO2"][0] <= 1
+
+
 def test_codes_of_mimic_have_the_descriptions_of_its_dictionaries(mimic: Read) -> None:
     long = {row["icd9_code"]: row["long_title"] for row in mimic_table("D_ICD_DIAGNOSES")}
     labels = {row["itemid"]: row["label"] for row in mimic_table("D_ITEMS")}
@@ -596,3 +672,6 @@ def test_nhanes_deaths_are_the_positive_years() -> None:
         assert after == pytest.approx(abs(years[subject]), abs=1e-6)
     ages = {row["subject_id"]: row["numeric_value"] for row in read.events("nhanes1_X") if row["code"] == "Age"}
     assert ages[0] == 35 and len(ages) == 9932 and read.rejected() == 0
+    # normal: 1.4 to 1.8 mEq/L, which is 1.7 to 2.2 mg/dL
+    ((median, unit),) = medians(read.events("nhanes1_X"), "Serum Magnesium").values()
+    assert unit == "mEq/L" and 1.4 < median < 1.8

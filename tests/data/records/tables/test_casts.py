@@ -102,6 +102,31 @@ def test_times_are_those_that_python_reads_by_the_clock(values: list[str | None]
     assert both(values, casts.time, pa.string()) == expected(values, naive_time)
 
 
+def test_of_several_offsets_times_become_utc() -> None:
+    column = pa.array(
+        ["2020-01-01 10:00:00+09:00", "2020-01-01T09:30:00Z", "2020-01-01 05:00-0130", "2020-01-02", None]
+    )
+    assert casts.offsets(column) == {540, 0, -90}
+    clocks = [time and (time.day, time.hour, time.minute) for time in casts.time(column).values.to_pylist()]
+    assert clocks == [(1, 10, 0), (1, 9, 30), (1, 5, 0), (2, 0, 0), None]
+    moved = casts.time(column, lambda: True).values.to_pylist()
+    assert [time and (time.day, time.hour, time.minute) for time in moved] == [
+        (1, 1, 0),
+        (1, 9, 30),
+        (1, 6, 30),
+        (2, 0, 0),
+        None,
+    ]
+
+
+def test_times_without_an_offset_ask_for_none() -> None:
+    def asked() -> bool:
+        raise AssertionError
+
+    for values in (["2020-01-01 10:00:00", "2020-01-02"], ["2020-01-01T10:00:00Z"], ["20200101"]):
+        assert not casts.time(pa.array(values), asked).values.null_count
+
+
 @given(st.lists(st.none() | st.floats(width=32, allow_nan=False), max_size=8))
 def test_float32_comes_back_from_its_shortest_text(values: list[float | None]) -> None:
     text = pa.array(values, pa.float32()).cast(pa.string())
@@ -157,6 +182,9 @@ def test_the_day_of_birth_is_the_first_where_no_more_is_known() -> None:
             [datetime(2020, 9, 13, 12, 26, 40, 123456)],
         ),
         (pa.array([18262], pa.date32()), casts.time, [datetime(2020, 1, 1)]),
+        # a zone that is one offset keeps its clock, as a column of text does
+        (pa.array([0], pa.timestamp("us", "+09:00")), casts.time, [datetime(1970, 1, 1, 9)]),
+        (pa.array([0], pa.timestamp("us", "Asia/Tokyo")), casts.time, [datetime(1970, 1, 1)]),
     ],
 )
 def test_columns_of_parquet_are_cast_from_what_they_are(column: pa.Array, kind: Any, values: list[Any]) -> None:

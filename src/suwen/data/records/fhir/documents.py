@@ -29,11 +29,15 @@ def report(resource: Json, row: Row, draft: Draft) -> None:
 
 
 def document(resource: Json, row: Row, draft: Draft) -> None:
-    """A note: its type, with the text of each attachment."""
+    """A note: its type, with the text of each attachment.
+
+    Where it has no date it is of the end of what it tells of; while that goes on, it has no time: a letter of discharge
+    is not known at admission.
+    """
     subject = draft.patient(resource, row.patient)
     context = resource.get("context") or {}
     time = draft.first_time(resource, row.when)
-    time = time if time is not None else draft.time(context.get("period"))
+    time = time if time is not None else draft.time((context.get("period") or {}).get("end"))
     code = draft.code(resource.get(row.code))
     if code is None:
         raise draft.refusal("no code")

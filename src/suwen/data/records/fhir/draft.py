@@ -8,13 +8,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from suwen.data.records.authorities import TWO_AUTHORITIES
+from suwen.data.records.dates import ENDS_EARLY, known_from, last_of, over, partial
 from suwen.data.records.events import END, SCHEMA
 from suwen.data.records.fhir.names import EVENT, extensions
-from suwen.data.records.fhir.references import BrokenReference, OtherSubject, Scope
+from suwen.data.records.fhir.references import BrokenReference, OtherSubject, Scope, server_of
 from suwen.data.records.fhir.told import told
 from suwen.data.records.fhir.values import (
     FLOAT32_MAX,
     Json,
+    LocalTime,
     code_of,
     instant,
     number,
@@ -33,6 +36,11 @@ Valued = tuple[float | None, str | None, str | None]
 
 NOTHING: Valued = (None, None, None)
 
+ONSET = "onset"
+"""Before the fields of when something began; a period in them is one in which it began at some time."""
+
+MIXED = "times with an offset (now UTC) and times without (as they were) in one part"
+
 
 class NotAnEvent(Exception):
     """A resource gives no event; the message is the reason, of a fixed set."""
@@ -46,6 +54,7 @@ class Draft:
         issues: what of the resource at hand was not mapped.
         scope: in which references are looked up.
         kind: the type of the resource at hand.
+        mixed: there were times of day with an offset, which are UTC now, and times without, which are as they were.
     """
 
     def __init__(self, described: Described) -> None:
@@ -55,6 +64,7 @@ class Draft:
         self.kind = ""
         self._described = described
         self._codes: dict[tuple[Any, Any], tuple[int, str]] = {}
+        self._clocks: set[type] = set()
 
     def add(
         self,
@@ -72,11 +82,11 @@ class Draft:
             time: when, None for what has no time.
             code: of it.
             valued: its number, text and unit.
-            known: when somebody could know of it; its own time if that is later.
+            known: when somebody could know of it; its own time if that is later, and never before the end of a day
+                of which no more is said.
             encounter: encounter_id.
         """
-        if known is not None and time is not None and known < time:
-            known = time
+        known = known_from(time, known)
         self.rows.append((subject, time, code, valued[0], valued[1], known, valued[2], encounter))
 
     def told(self, holder: Any, subject: int) -> bool:
@@ -89,10 +99,16 @@ class Draft:
 
     def taken(self) -> pa.Table:
         """All rows so far as a table of `SCHEMA`; none are left."""
-        columns = zip(*self.rows, strict=True) if self.rows else [()] * len(SCHEMA)
+        columns = list(zip(*self.rows, strict=True)) if self.rows else [()] * len(SCHEMA)
+        self._clocks |= set(map(type, columns[SCHEMA.get_field_index("time")]))
         arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
         self.rows.clear()
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some of the times of day that were taken had an offset and others had none."""
+        return {int, LocalTime} <= self._clocks
 
     def issue(self, reason: str) -> None:
         """Something of the resource at hand is not mapped; the same thing is said once."""
@@ -118,12 +134,19 @@ class Draft:
 
     def _searched(self, reference: Json, resource: Json) -> int:
         try:
-            return self.scope.patient(reference, resource)
+            found = self.scope.patient(reference, resource)
+            self.numbered_by(found, server_of(str(reference.get("reference"))))
+            return found
         except BrokenReference as error:
             named = reference.get("reference") or reference.get("identifier")
             raise self.refusal("broken reference" if named else "no patient") from error
         except OtherSubject as error:
             raise self.refusal("subject is not a patient") from error
+
+    def numbered_by(self, subject: int, server: str) -> None:
+        """Note which server calls a patient so; two that do may mean two people, which is an issue."""
+        if server and self._described.authorities.setdefault(subject, server) != server:
+            self.issue(TWO_AUTHORITIES)
 
     def encounter(self, reference: Json | None) -> int | None:
         """encounter_id, None where there is none; a broken reference is an issue."""
@@ -178,10 +201,14 @@ class Draft:
                 self._codes[key] = found
         return found
 
-    def describe(self, code: str, text: str | None) -> None:
-        """Say what a code means, unless it is known."""
+    def describe(self, code: str, text: Any) -> None:
+        """Say what a code means, unless it is known.
+
+        Raises:
+            TypeError: with something that is no text.
+        """
         if text:
-            self._described.descriptions.setdefault(code, text)
+            self._described.descriptions.setdefault(code, words(text))
 
     def place_below(self, code: str, above: list[str]) -> None:
         """Say which codes are above a code, unless it is known."""
@@ -222,25 +249,31 @@ class Draft:
         return found
 
     def first_time(self, resource: Json, fields: tuple[str, ...], *, last: bool = False) -> int | None:
-        """The first of the fields that holds a time."""
+        """The first of the fields that holds a time.
+
+        Of a period of the onset it is known only at its end that it was, like a date that is a whole year.
+        """
         for field in fields:
             value = resource.get(field)
             if value is not None:
                 found = instant(value) if type(value) is str else None
                 if found is None:
                     found = self.time(value, last=last)
+                if found is not None and type(value) is dict and field.startswith(ONSET):
+                    until = self.time(value, last=True)
+                    found = partial(found, last_of(until)) if until is not None and until > found else found
                 if found is not None:
                     return found
         return None
 
     def ending(self, resource: Json, when: tuple[str, ...], until: tuple[str, ...]) -> int | None:
-        """When something is over: a field that says so, or the end of the period in which it was."""
+        """When something is over: a field that says so, or the end of the period in which it was, not of its onset."""
         found = self.first_time(resource, until, last=True) if until else None
         if found is not None:
             return found
         for field in when:
             value = resource.get(field)
-            if type(value) is dict and value.get("start"):
+            if type(value) is dict and value.get("start") and not field.startswith(ONSET):
                 return self.time(value.get("end"))
         return None
 
@@ -260,9 +293,19 @@ class Draft:
         Where an export says that it begins with ``CODE//START`` (`start`), its end is known when it comes.
         """
         self.add(subject, begin, code + start, valued, known, encounter)
-        if end is not None:
+        until = self.over(begin, end)
+        if until is not None:
             self.describe(code + END, self._described.descriptions.get(code))
-            self.add(subject, end, code + END, NOTHING, None if start else known, encounter)
+            self.add(subject, until, code + END, NOTHING, None if start else known, encounter)
+
+    def over(self, begin: int | None, end: int | None) -> int | None:
+        """When it ended, if it did; an end before the beginning is an issue, and none."""
+        if end is None:
+            return None
+        found = over(begin, end)
+        if found is None:
+            self.issue(ENDS_EARLY)
+        return found
 
     def quantity(self, quantity: Json | None) -> Valued:
         """Number and unit of a Quantity; with a comparator also its text, as ``<5``."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from suwen.data.records.dates import known_from
 from suwen.data.records.fhir.draft import NOTHING, Draft, Row, Valued
 from suwen.data.records.fhir.values import Json, instant, number, plain, words
 
@@ -26,9 +27,7 @@ def observation(resource: Json, row: Row, draft: Draft) -> None:
     if time is None and (time := draft.first_time(resource, row.when, last=True)) is None:
         raise draft.refusal("no time")
     issued = resource.get("issued")
-    known = None if issued is None else draft.time(issued)
-    if known is not None and known < time:
-        known = time
+    known = known_from(time, None if issued is None else draft.time(issued))
     encounter = draft.encounter(resource.get("encounter"))
     quantity, components = resource.get("valueQuantity"), resource.get("component")
     if quantity and not components and (code := draft.code(resource.get("code"))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from suwen.data.records.dates import at_last
 from suwen.data.records.events import BIRTH, DEATH, END, START
 from suwen.data.records.fhir.draft import Draft, Row
 from suwen.data.records.fhir.names import VISIT_CODE, decode_code, extensions
@@ -25,6 +26,7 @@ def patient(resource: Json, row: Row, draft: Draft) -> None:
     if name is None:
         raise draft.refusal("no id")
     subject = numbered(name)
+    draft.numbered_by(subject, draft.scope.server(resource))
     born = resource.get("birthDate")
     exact = [
         each.get("valueDateTime")
@@ -33,7 +35,8 @@ def patient(resource: Json, row: Row, draft: Draft) -> None:
     ]
     birth = draft.time(exact[0] if exact else born)
     if not draft.told(resource.get("_birthDate"), subject) and birth is not None:
-        draft.add(subject, birth, BIRTH)
+        # not `add`: it is no news at the end of its day
+        draft.rows.append((subject, birth, BIRTH, None, None, None, None, None))
     if not draft.told(resource.get("_deceasedDateTime"), subject):
         _death(resource, subject, draft)
     told = draft.told(resource.get("_gender"), subject)
@@ -44,7 +47,7 @@ def patient(resource: Json, row: Row, draft: Draft) -> None:
 def _death(resource: Json, subject: int, draft: Draft) -> None:
     death = draft.time(resource.get("deceasedDateTime"))
     if death is not None:
-        draft.add(subject, death, DEATH)
+        draft.add(subject, at_last(death), DEATH)  # until then the patient may have been alive
     elif resource.get("deceasedBoolean") is True or resource.get("deceasedDateTime"):
         draft.issue("death without a date")  # an event without a time is known from the first day on: it would leak
 
@@ -88,6 +91,7 @@ def encounter(resource: Json, row: Row, draft: Draft) -> None:
     start, end = draft.time(period.get("start")), draft.time(period.get("end"))
     if start is None and end is None:
         raise draft.refusal("no time")
+    end = draft.over(start, end)
     kind = (resource.get("class") or {}).get("code")
     whole = f"VISIT//{words(kind)}" if kind else "VISIT"
     for own_code in extensions(resource.get("class"), VISIT_CODE):

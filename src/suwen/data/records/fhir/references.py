@@ -23,6 +23,9 @@ _RELATIVE = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([^/?#|\s]+)(?:/_history/[^/]+
 _SEARCH = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)\?identifier=([^&]+)")
 
 
+_OF_SERVER = re.compile(r"https?://(.+)/Patient/[^/?#|\s]+(?:/_history/[^/]+)?(?:#.*)?", re.IGNORECASE)
+
+
 class BrokenReference(ValueError):
     """A reference leads nowhere."""
 
@@ -45,6 +48,13 @@ def typed_id(reference: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
+@lru_cache(maxsize=1 << 12)
+def server_of(reference: str) -> str:
+    """``a.org/fhir`` of ``https://a.org/fhir/Patient/1``; empty of a reference that names no server, or no patient."""
+    match = _OF_SERVER.fullmatch(reference)
+    return match[1].rstrip("/").lower() if match else ""
+
+
 class Scope:
     """Resources that can refer to one another: those of a bundle; of a file of single ones, those known beforehand.
 
@@ -62,9 +72,12 @@ class Scope:
         self.encounters: dict[str | None, int | None] = {}
         self._identifiers: dict[tuple[str, str], str] | None = None
         self._named: dict[int, str] = {}
+        self._servers: dict[int, str] = {}
         for url, resource in entries:
             if url and isinstance(url, str):
                 self._by_key.setdefault(url, resource)
+                if server := server_of(url):
+                    self._servers[id(resource)] = server
                 if resource.get("id") in (None, ""):
                     self._named[id(resource)] = url.rsplit(":" if url.startswith("urn:") else "/", 1)[-1]
             if name := resource.get("id"):
@@ -74,6 +87,10 @@ class Scope:
         """The id of a resource, else the end of its fullUrl: what it is known by elsewhere."""
         found = resource.get("id")
         return str(found) if found not in (None, "") else self._named.get(id(resource))
+
+    def server(self, patient: Json) -> str:
+        """The server that the fullUrl of a Patient names; empty where it names none."""
+        return self._servers.get(id(patient), "")
 
     def resource(self, reference: str, container: Json | None = None) -> Json | None:
         """What a reference leads to, if it is here; of ``#id`` in what the resource contains."""

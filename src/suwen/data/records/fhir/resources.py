@@ -2,7 +2,9 @@
 
 Codes are ``SYSTEM//CODE``. What a patient has, gets or is measured carries its code alone, and what ends, ends with
 ``CODE//END``; in other roles codes have a prefix (``ALLERGY//``, ``FAMILY//FTH//``, ``REASON//`` …), so that a father's
-stroke is never the patient's. Fields and statuses are those of FHIR R4 (http://hl7.org/fhir/R4/resourcelist.html).
+stroke is never the patient's. Results count when they are final, amended or corrected, or do not say: what is
+preliminary may still change, and HL7 v2 messages (`suwen.data.records.hl7.results`) are read alike. Fields and statuses
+are those of FHIR R4 (http://hl7.org/fhir/R4/resourcelist.html).
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ ROWS: Mapping[str, Row] = {
     ),
     "Observation": Row(
         observation,
-        statuses("registered", "cancelled", WRONG),
+        statuses("registered", "preliminary", "cancelled", WRONG),
         when=("effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued"),
         known=("issued",),
     ),
@@ -170,7 +172,7 @@ ROWS: Mapping[str, Row] = {
     "FamilyMemberHistory": Row(family, statuses("health-unknown", WRONG), patient="patient", when=("date",)),
     "DiagnosticReport": Row(
         report,
-        statuses("registered", "cancelled", WRONG),
+        statuses("registered", "partial", "preliminary", "cancelled", WRONG),
         when=("effectiveDateTime", "effectivePeriod", "issued"),
         known=("issued",),
     ),

@@ -13,6 +13,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
+from suwen.data.records.dates import partial_date
 from suwen.data.records.fhir.names import CODES, decode_code
 
 Json = dict[str, Any]
@@ -72,6 +73,7 @@ UNKNOWN_RANK, OWN_RANK = len(_NAMES), -1
 _DATETIME = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
 )
+_OF_HL7 = re.compile(r"(?:.+\.)?hl7\.org")
 _EPOCH = date(1970, 1, 1).toordinal()
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
@@ -81,28 +83,44 @@ FIRST, LAST = (date.min.toordinal() - _EPOCH) * _DAY, (date.max.toordinal() - _E
 FLOAT32_MAX = 3.4028235e38
 
 
+class LocalTime(int):
+    """Microseconds since 1970 of a time of day that does not say its offset, as FHIR wants it to."""
+
+
 @lru_cache(maxsize=1 << 17)
 def instant(text: str) -> int | None:
     """Microseconds since 1970 of a FHIR date, dateTime or instant; None if it is none.
 
-    One rule: a value with an offset becomes UTC; one without stays as it stands; a partial one (``2013``, ``2013-06``,
-    ``2013-06-22``) is its first instant. Digits beyond microseconds are dropped; second 60 is the next minute's first.
+    One rule: a value with an offset becomes UTC; one without stays as it stands (`LocalTime`); a partial one (``2013``,
+    ``2013-06``, ``2013-06-22``) is a `PartialDate`. Digits beyond microseconds are dropped; second 60 is the next
+    minute's first.
     """
     match = _DATETIME.fullmatch(text)
     if match is None:
         return None
     year, month, day, hour, minute, second, fraction, zone = match.groups()
+    if hour is None:
+        return _partial(year, month, day)
     hours, minutes, seconds = int(hour or 0), int(minute or 0), int(second or 0)
     away = _offset(zone)
     if hours > 23 or minutes > 59 or seconds > 60 or away is None:
         return None
     try:
-        days = date(int(year), int(month or 1), int(day or 1)).toordinal() - _EPOCH
+        days = date(int(year), int(month), int(day)).toordinal() - _EPOCH
     except ValueError:
         return None
     whole = ((days * 24 + hours) * 60 + minutes - away) * 60 + seconds
     found = whole * _SECOND + int((fraction or "")[:6].ljust(6, "0"))
-    return found if FIRST <= found <= LAST else None
+    if not FIRST <= found <= LAST:
+        return None
+    return LocalTime(found) if zone is None else found
+
+
+def _partial(year: str, month: str | None, day: str | None) -> int | None:
+    try:
+        return partial_date(int(year), int(month) if month else None, int(day) if day else None)
+    except ValueError:
+        return None
 
 
 def _offset(zone: str | None) -> int | None:
@@ -117,7 +135,11 @@ def _offset(zone: str | None) -> int | None:
 
 @lru_cache(maxsize=4096)
 def system_name(uri: str | None) -> str:
-    """Short name of a code system: that of `SYSTEMS`, else the last segment of its URI."""
+    """Short name of a code system: that of `SYSTEMS`, else its address, as ``a.org/labs`` of ``http://a.org/labs``.
+
+    The labs of two hospitals stay apart, and neither becomes a known system. Of HL7's own systems, which have no
+    namesakes, the last segment is enough: ``v3-ActCode``.
+    """
     if not uri:
         return LOCAL
     text = uri.strip().rstrip("/")
@@ -126,8 +148,13 @@ def system_name(uri: str | None) -> str:
         return SYSTEMS[plain]
     if plain.startswith("http://snomed.info/sct/"):  # an edition of it, as http://snomed.info/sct/731000124108
         return "SNOMED"
-    tail = re.split(r"[?#|]", text)[0].rstrip("/").rsplit("/", 1)[-1]
-    return (tail.rsplit(":", 1)[-1] if tail.startswith("urn:") else tail) or LOCAL
+    text = re.split(r"[?#|]", text)[0].rstrip("/")
+    host, _, path = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://", "", text).partition("/")
+    if not path:
+        return (host.rsplit(":", 1)[-1] if host.startswith("urn:") else host) or LOCAL
+    if _OF_HL7.fullmatch(host.lower()):
+        return path.rsplit("/", 1)[-1]
+    return f"{host.lower()}/{re.sub('/+', '/', path.lstrip('/'))}"
 
 
 def code_of(system: str | None, code: Any) -> tuple[int, str] | None:

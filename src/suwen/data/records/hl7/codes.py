@@ -15,7 +15,6 @@ SYSTEMS: Mapping[str, str] = {
     "LN": "LOINC",
     "LOINC": "LOINC",
     "SCT": "SNOMED",
-    "SNM3": "SNOMED",
     "SNOMED-CT": "SNOMED",
     "RXNORM": "RXNORM",
     "CVX": "CVX",
@@ -47,6 +46,8 @@ SYSTEMS: Mapping[str, str] = {
     "MVX": "MVX",
     "UCUM": "UCUM",
     "CDCREC": "CDCREC",
+    # SNOMED International, version 3, whose codes are others than those of SNOMED CT
+    "SNM3": "SNOMED3",
 }
 """Coding system (HL7 table 0396, and spellings met beside it) → short name, as `fhir_values` has them. Of several
 codings of one thing, that whose system comes first here is the code."""

@@ -26,7 +26,11 @@ repeat themselves, shrink 5 to 50 times; zeros, 1000 times."""
 TOO_LONG = f"message longer than {LONGEST >> 20} MiB"
 WRONG_BYTES = "bytes that are not of the encoding of MSH-18 (UTF-8 where it names none)"
 WRONG_NAME = "encoding of MSH-18 not known"
+CUT_OFF = "a result cut off at the end of the file"
 NOT_ASCII = "bytes beyond ASCII where MSH-18 says ASCII (read as UTF-8, else as ISO 8859-1)"
+
+STATUS = 11
+"""OBX-11: what a result has to say, unless its OBR does."""
 
 _START = b"\rMSH"
 _ENDS = bytes.maketrans(b"\n\x0b\x1c", b"\r\r\r")
@@ -77,6 +81,9 @@ class Refuse(Protocol):
 def texts(stream: Callable[[int], bytes], refuse: Refuse) -> Iterator[tuple[int, str]]:
     """Numbers, from 1, and texts of the messages of a file, segments ended by CR; empty lines may be among them.
 
+    An OBX at the end of the file that no segment end follows, and that has no status (OBX-11), is cut off, and with it
+    perhaps its value (``13`` of ``13.5``): it is not handed on. Elsewhere an OBX may be as short as that.
+
     Args:
         stream: the next so many bytes.
         refuse: told of what is no message, or cannot be decoded.
@@ -84,11 +91,13 @@ def texts(stream: Callable[[int], bytes], refuse: Refuse) -> Iterator[tuple[int,
     Raises:
         FileUnreadable: what `stream` raises.
     """
-    number = 0
-    for block in _blocks(stream):
+    number, cut = 0, b""
+    for block, last in _blocks(stream):
         if block is None:
             refuse(TOO_LONG, number, "")
             continue
+        if last:
+            block, cut = _without_cut(block)
         head, *messages = _split(block)
         _look_at_head(head, number, refuse)
         for message in messages:
@@ -96,10 +105,23 @@ def texts(stream: Callable[[int], bytes], refuse: Refuse) -> Iterator[tuple[int,
             text = message if isinstance(message, str) else _decoded(message, number, refuse)
             if text is not None:
                 yield number, "MSH" + text
+    if cut:
+        refuse(CUT_OFF, number, cut.decode("utf-8", "backslashreplace"))
 
 
-def _blocks(stream: Callable[[int], bytes]) -> Iterator[bytes | None]:
-    """Bytes of whole messages, line ends made CR; None for a message longer than `LONGEST`."""
+def _without_cut(block: bytes) -> tuple[bytes, bytes]:
+    """The end of a file, and the result that is cut off there, if any."""
+    begin = block.rfind(b"\r") + 1
+    line = block[begin:]
+    # the field separator is whatever follows the name
+    if line.startswith(b"OBX") and line.count(line[3:4] or b"|") < STATUS:
+        return block[:begin], line
+    return block, b""
+
+
+def _blocks(stream: Callable[[int], bytes]) -> Iterator[tuple[bytes | None, bool]]:
+    """Bytes of whole messages, line ends made CR, and whether they are the last; None for a message longer than
+    `LONGEST`."""
     held, first, dropping = b"\r", True, False
     while chunk := stream(CHUNK):
         if first:
@@ -112,14 +134,14 @@ def _blocks(stream: Callable[[int], bytes]) -> Iterator[bytes | None]:
         if cut > 0 or (cut == 0 and dropping):
             begin = held.find(_START) if dropping else 0
             if begin < cut:
-                yield held[begin:cut]
+                yield held[begin:cut], False
             held, dropping = held[cut:], False
         elif len(held) > LONGEST:
             if not dropping:
-                yield None
+                yield None, False
             held, dropping = held[-len(_START) :], True
     if not dropping:
-        yield held
+        yield held, True
 
 
 def _split(block: bytes) -> list[str] | list[bytes]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from suwen.data.records.authorities import TWO_AUTHORITIES
+from suwen.data.records.dates import ENDS_EARLY, at_last, over
 from suwen.data.records.events import BIRTH, DEATH, END, START
 from suwen.data.records.hl7.reading import (
     HELD,
     NO_PATIENT,
     NO_TIME,
-    TWO_AUTHORITIES,
     Reading,
 )
 
@@ -51,10 +52,10 @@ def patient(reading: Reading, line: str) -> None:
         people.clear()
     people[line] = reading.subject
     if (birth := reading.times[fields[7]]) is not None:
-        reading.add(birth, BIRTH)
+        reading.add(int(birth), BIRTH)  # no news at the end of its day
     death = reading.times[fields[29]]
     if death is not None:
-        reading.add(death, DEATH)
+        reading.add(at_last(death), DEATH)  # until then the patient may have been alive
     elif reading.first(fields[30]) == "Y":
         # an event without a time is known from the first day on: it would leak
         reading.refuse("death without a time (PID-29)", line)
@@ -81,12 +82,10 @@ def _patient_number(reading: Reading, fields: list[str]) -> str:
 
 
 def _checked(reading: Reading, name: str, authority: str) -> str:
-    """The number; counted where another authority gave the same in this file."""
-    known = reading.authorities
-    if authority and known.setdefault(name, authority) != authority:
-        reading.refuse(TWO_AUTHORITIES, f"{name}: {known[name]}, {authority}")
-    if len(known) > 4 * HELD:
-        known.clear()
+    """The number; counted where another authority gave the same in this part. Parts are compared when all are read."""
+    known, subject = reading.described.authorities, reading.numbers[name]
+    if authority and known.setdefault(subject, authority) != authority:
+        reading.refuse(TWO_AUTHORITIES, f"{name}: {known[subject]}, {authority}")
     return name
 
 
@@ -135,6 +134,8 @@ def _times(reading: Reading, line: str, fields: list[str]) -> None:
         begin = reading.happened
     if adt and end is None and reading.trigger in ENDS:
         end = reading.happened
+    if end is not None and (end := over(begin, end)) is None:
+        reading.refuse(f"PV1: {ENDS_EARLY}", line)
     kind = reading.first(fields[2])
     whole = f"{VISIT}//{kind}" if kind else VISIT
     if begin is not None:

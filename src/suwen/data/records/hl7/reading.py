@@ -9,7 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from suwen.data.records.events import SCHEMA, number_of
+from suwen.data.records.dates import PartialDate, known_from, last_of
+from suwen.data.records.events import SCHEMA, later, number_of
 from suwen.data.records.hl7.codes import Codes
 from suwen.data.records.hl7.message import NULL, Separators
 from suwen.data.records.hl7.times import MIXED, UNREADABLE, Times, minutes_of
@@ -18,7 +19,6 @@ from suwen.data.records.source import Described
 
 NO_PATIENT = "segment of no known patient (PID)"
 NO_TIME = "no time, neither its own nor the message's"
-TWO_AUTHORITIES = "a patient number from two authorities (taken as one patient)"
 
 HELD = 1 << 16
 FRAMES = 64
@@ -104,7 +104,6 @@ class Reading:
         flat: events that were not handed over yet, value after value: of a tuple an event the garbage collector would
             look at each, again and again.
         numbers: names of subjects and encounters → their numbers.
-        authorities: patient number → who gave it.
         frames: MSH-1, MSH-2 and the offset of MSH-7 → how such messages are written.
         batch_began: number of the last message before this batch.
         number: of the message in its file.
@@ -116,6 +115,7 @@ class Reading:
         ordered, starts: ORC-9, ORC-7.4.
         cancelled: why nothing of this order is to happen; empty otherwise.
         observed, reported, status, service: of the last OBR: OBR-7, OBR-22, OBR-25, OBR-4.
+        known: since when results can be known, where that was asked for: see `since`.
         report: text whose lines are still coming.
         document: the TXA whose text the next OBX bring.
     """
@@ -124,7 +124,6 @@ class Reading:
         self.name, self.rejects, self.described = name, rejects, described
         self.flat: list[Any] = []
         self.numbers = Numbers()
-        self.authorities: dict[str, str] = {}
         self.batch_began = self.number = 0
         self.frames: dict[tuple[str, str, str], Frame] = {}
         self._clocks: Counter[str] = Counter()
@@ -175,6 +174,7 @@ class Reading:
         self.cancelled = ""
         self.observed: int | None = None
         self.reported: int | None = None
+        self.known: int | None = None
         self.status = self.service = ""
         self.document: Report | None = None
 
@@ -187,6 +187,14 @@ class Reading:
     def happened(self) -> int | None:
         """When what the message tells of happened, as far as it says: EVN-6, EVN-2, MSH-7."""
         return next((time for time in (self.occurred, self.recorded) if time is not None), self.sent)
+
+    def since(self) -> int | None:
+        """Since when results under this OBR can be known: OBR-22; where it does not say, the message, MSH-7, brings
+        them. Asked once an OBR: most say it."""
+        if self.known is None:
+            told = self.reported if self.reported is not None else self.sent
+            self.known = None if told is None else last_of(told)
+        return self.known
 
     def fields(self, line: str, count: int) -> list[str]:
         """Fields of a segment by number, at least to `count`."""
@@ -220,6 +228,8 @@ class Reading:
         """One event of this subject, in this visit."""
         if self.report is not None:
             self.end_report()
+        if type(time) is PartialDate:
+            known = known_from(time, known)
         if self.subject is not None:
             self.flat += (self.subject, time, code, number, text, known, unit, self.encounter)
 
@@ -233,12 +243,17 @@ class Reading:
             self.flat += (subject, time, code, number, text, known, unit, encounter)
 
     def taken(self) -> pa.Table:
-        """All events so far as a table of `SCHEMA`; none are left."""
+        """All events so far as a table of `SCHEMA`; none are left.
+
+        What could be known before it happened, as an OBR-22 before OBX-14 says, is known at its own time.
+        """
         arrays = []
         for at, column in enumerate(SCHEMA):
             kind = pa.int64() if pa.types.is_timestamp(column.type) else column.type
             arrays.append(pa.array(self.flat[at :: len(SCHEMA)], kind).view(column.type))
         self.flat.clear()
+        time, known = (SCHEMA.get_field_index(name) for name in ("time", "available_time"))
+        arrays[known] = later(arrays[known], arrays[time])
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
     def finish(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from suwen.data.records.dates import ENDS_EARLY, last_of, over
 from suwen.data.records.events import END
 from suwen.data.records.hl7.message import ENVELOPE
 from suwen.data.records.hl7.people import event_type, merge, patient, visit
@@ -84,6 +85,8 @@ class Coded:
         known = self._known(reading, fields, time)
         unit = reading.frame.units[fields[self.unit]] if self.unit and amount is not None else None
         end = reading.times[fields[self.until]] if self.until else None
+        if end is not None and (end := over(time, end)) is None:
+            reading.refuse(f"{self.name}: {ENDS_EARLY}", line)
         for code in self._codes(reading, fields):
             reading.add(time, code, amount, text, known, unit)
             if end is not None:
@@ -126,9 +129,9 @@ class Coded:
     def _known(self, reading: Reading, fields: list[str], time: int) -> int | None:
         for number in self.known:
             if (known := reading.times[fields[number]]) is not None:
-                return known
+                return last_of(known)
         recorded = reading.recorded
-        return recorded if recorded is not None and recorded > time else None
+        return last_of(recorded) if recorded is not None and last_of(recorded) > time else None
 
 
 CANCELS: Mapping[str, str] = {

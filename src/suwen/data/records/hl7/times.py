@@ -1,6 +1,7 @@
 """Times of HL7 v2 (DTM, TS, DT) as microseconds since 1970.
 
-``YYYY[MM[DD[HH[MM[SS[.S…]]]]]][+-ZZZZ]`` (HL7 v2.5.1, chapter 2.A, DTM). A shorter one is its first instant.
+``YYYY[MM[DD[HH[MM[SS[.S…]]]]]][+-ZZZZ]`` (HL7 v2.5.1, chapter 2.A, DTM). A shorter one is its first instant; one
+without a time of day is a `PartialDate`.
 
 One rule for zones. A time of day with an offset becomes UTC. One without takes the offset of MSH-7, if that has one,
 since that is the zone of the whole message (chapter 2, MSH-7). Where neither says any, the local time stays as it is.
@@ -13,6 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date
+
+from suwen.data.records.dates import PartialDate, partial_date
 
 MIXED = "times with an offset (now UTC) and times without (as they were) in one file"
 UNREADABLE = "time unreadable (as if it were not there)"
@@ -31,14 +34,14 @@ HELD = 1 << 16
 NOTHING: dict[str, int | None] = {"": None, '""': None}
 
 
-class _Days(dict[str, int]):
-    """Dates → microseconds; ValueError where it is none."""
+class _Days(dict[str, PartialDate]):
+    """Dates; ValueError where it is none."""
 
-    def __missing__(self, text: str) -> int:
+    def __missing__(self, text: str) -> PartialDate:
         if not (text.isascii() and text.isdecimal() and len(text) in (4, 6, 8)):
             raise ValueError(text)
-        day = date(int(text[:4]), int(text[4:6] or 1), int(text[6:8] or 1))
-        self[text] = found = (day.toordinal() - _EPOCH) * _DAY
+        numbers = [int(text[at : at + size]) for at, size in ((0, 4), (4, 2), (6, 2)) if text[at:]]
+        self[text] = found = partial_date(*numbers)
         return found
 
 
@@ -94,9 +97,10 @@ def moment(text: str, zone: int | None = None) -> int:
     own = offset_of(text)
     if own:
         text, zone = text[:-5], minutes_of(own)
-    found = _DAYS[text[:8]]
-    if len(text) > 8:
-        found += _CLOCKS[text[8:]] - (zone or 0) * _MINUTE
+    day = _DAYS[text[:8]]
+    if len(text) <= 8:
+        return day
+    found = day + _CLOCKS[text[8:]] - (zone or 0) * _MINUTE
     if not _EARLIEST <= found <= _LATEST:
         raise ValueError(text)
     return found

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from suwen.core.errors import DataError
 from suwen.data.records.events import BATCH
-from suwen.data.records.fhir.draft import Draft, NotAnEvent
+from suwen.data.records.fhir.draft import MIXED, Draft, NotAnEvent
 from suwen.data.records.fhir.files import (
     BOM,
     LINES,
@@ -120,6 +120,8 @@ class FhirImporter:
                 yield from reading.lines(one, others) if one.lines else reading.document(one)
         if reading.draft.rows:
             yield reading.draft.taken()
+        if reading.draft.mixed:
+            rejects.add(IN_PART + MIXED, part.name)
 
 
 def _group(files: Sequence[Path], root: Path) -> Part:

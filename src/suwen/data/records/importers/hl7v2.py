@@ -1,11 +1,11 @@
 """HL7 v2 messages, files of any number of them, plain or ``.gz`` → events.
 
-`suwen.data.records.hl7.segments` says which segment becomes what, and
-`suwen.data.records.hl7.times` what is done about zones. In short: PID gives birth, death and traits; PV1
-``VISIT//CLASS//START`` and ``//END``; DG1, PRB, PR1, RXA, RXO, RXE codes alone; AL1 and IAM ``ALLERGY//…``; OBX
-results, where they are final or corrected, available since OBR-22; TXA documents. A subject is the number of PID-3, an
-encounter that of PV1-19, each without its authority. What a message takes back (cancellations, merges) is counted, not
-applied.
+`suwen.data.records.hl7.segments` says which segment becomes what, and `suwen.data.records.hl7.times` what is done about
+zones. In short: PID gives birth, death and traits; PV1 ``VISIT//CLASS//START`` and ``//END``; DG1, PRB, PR1, RXA, RXO,
+RXE codes alone; AL1 and IAM ``ALLERGY//…``; OBX results, where they are final or corrected, available since OBR-22,
+else since the message that brought them; TXA documents, likewise. What is dated without a time of day is available when
+that date is over; a death lies there. A subject is the number of PID-3, an encounter that of PV1-19, each without its
+authority. What a message takes back (cancellations, merges) is counted, not applied.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
 ``CODE//START`` and, where their end is known, ``CODE//END``; measurements, observations, procedures, notes and
 specimens are one event; gender, race and ethnicity have no time. The code is that of the standard concept, else that of
 the source concept, else the text of the source (``OMOP_SOURCE//TABLE//text``). An operator other than ``=``, or a value
-that is a concept, is in ``text_value``. Not read: costs, payers, providers, titles of notes, ends of procedures.
+that is a concept, is in ``text_value``. What is dated without a time of day is available from the last instant of its
+day; a death lies there. Not read: costs, payers, providers, titles of notes, ends of procedures.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from suwen.data.records.rejects import KEPT, Rejects
 from suwen.data.records.source import Described, Part
 from suwen.data.records.tables import casts
 from suwen.data.records.tables.sheets import batches, pieces, require
+from suwen.data.records.tables.zones import Zones
 
 BROKEN_ROW = "too few or too many fields"
 DERIVED = "derived from a table that is imported"
@@ -78,8 +80,12 @@ class OmopImporter:
             return
         table = TABLES[name]
         require(file, table.required())
-        mapping = Mapping(name, table, vocabulary(_stamps(part, VOCABULARY)))
+        mapping = Mapping(name, table, vocabulary(_stamps(part, VOCABULARY)), own=part.options["told"])
         people = None if name == "person" else _known(part)
+        zones = Zones(
+            lambda column: (each.column(0) for each in batches(file, [column], lambda _: None)),
+            lambda reason, column: rejects.add(reason, part.name, column),
+        )
         for batch in batches(file, table.columns(), tally.broken, piece=part.options["piece"]):
             if part.options["derived"]:
                 tally.all(batch, DERIVED)
@@ -88,7 +94,9 @@ class OmopImporter:
             if part.options["told"] and table.type:
                 types = casts.whole(batch.column(table.type)).values.fill_null(0)
                 numbers = np.flatnonzero(np.asarray(types) != TOLD)
-            rows = Rows(batch if len(numbers) == len(batch) else batch.take(pa.array(numbers)), "person_id", people)
+            rows = Rows(
+                batch if len(numbers) == len(batch) else batch.take(pa.array(numbers)), "person_id", people, zones
+            )
             yield from mapping.events(rows)
             tally.count(rows, numbers, len(batch))
         mapping.vocabulary.describe(mapping.used, mapping.spanned, described)

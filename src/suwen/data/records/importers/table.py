@@ -33,6 +33,7 @@ from suwen.data.records.tables.files import (
 )
 from suwen.data.records.tables.mapping import ROW, SHIPPED, Lookup, Mapping, Table, read_mapping, shipped
 from suwen.data.records.tables.rows import JOIN, Joined, Rows, nothing
+from suwen.data.records.tables.zones import Zones
 
 OWN = "mapping.yaml"
 BROKEN_ROW = "too few or too many fields"
@@ -135,8 +136,12 @@ class TableImporter:
             table = mapping.tables[options["table"]]
             joined = _joined(shelf, mapping, table, Path(options["source"]))
             rules = table.rules()
+            zones = Zones(
+                lambda name: _all_of(shelf, entries, table, joined, name),
+                lambda reason, name: rejects.add(reason, part.name, name),
+            )
             for sheet in _sheets(shelf, entries, table, rejects):
-                rows = Rows(sheet.batch, table, mapping.missing, joined, sheet.names[0])
+                rows = Rows(sheet.batch, table, mapping.missing, joined, sheet.names[0], zones)
                 for rule in rules:
                     yield from rows.events(rule, described.descriptions)
                 _count(rows, sheet, rejects)
@@ -238,6 +243,19 @@ def _read_lookup(shelf: Shelf, entries: Sequence[Entry], lookup: Lookup, missing
     once = once.filter(pc.is_valid(once["key"]))
     rows = once["row_min"].combine_chunks()
     return Joined(once["key"].combine_chunks(), {name: columns[name].take(rows) for name in lookup.columns})
+
+
+def _all_of(
+    shelf: Shelf, entries: Sequence[Entry], table: Table, joined: dict[str, Joined], name: str
+) -> Iterator[pa.Array]:
+    """A column of all files of a part, or of a lookup."""
+    lookup, _, column = name.partition(".")
+    if table.joined(name):
+        yield joined[lookup].columns[column]
+        return
+    for entry in entries if name not in from_path(table.path, entries[0]) else ():
+        for batch in batches(shelf, entry, table, [name], table.optional, lambda *_: None):
+            yield batch.column(0)
 
 
 class _Sheet:

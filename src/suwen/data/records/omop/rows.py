@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from suwen.data.records.events import END, SCHEMA, START
-from suwen.data.records.omop.tables import BORN, ONCE, OPERATORS, SPAN, STATIC, Line, Table
+from suwen.data.records.dates import ENDS_EARLY
+from suwen.data.records.events import DEATH, END, SCHEMA, START, later
+from suwen.data.records.omop.tables import BORN, DATED, ONCE, OPERATORS, SPAN, STATIC, Line, Table
 from suwen.data.records.omop.vocabulary import Vocabulary
 from suwen.data.records.tables import casts
+from suwen.data.records.tables.zones import Zones
 
 SOURCE = "OMOP_SOURCE"
 NOBODY, STRANGER = "broken reference: no person", "broken reference: a person who is not in PERSON"
 NO_CODE, NO_TIME, NOTHING = "no concept and no source value", "no date", "a person of whom nothing is told"
+
+PART = "part of a row: "
+"""Before the reason for which a row gave less than it has."""
+
+DAY = 86_400_000_000
+"""Microseconds."""
 
 DENSE = 2**27
 """If the numbers of persons span no more than this, a table with a byte for each tells who is there."""
@@ -61,16 +70,19 @@ class Rows:
         batch: columns as the file has them.
         subject: the column of the person.
         people: all of them; None where no table tells.
+        zones: of the file; clocks are kept unless given.
 
     Attributes:
         reasons: of the refusals.
         refused: (n,) which of them, counted from 1; 0 for rows that are not.
+        lost: reason → bool, rows of which a part is lost.
     """
 
-    def __init__(self, batch: pa.RecordBatch, subject: str, people: People | None) -> None:
-        self.batch = batch
+    def __init__(self, batch: pa.RecordBatch, subject: str, people: People | None, zones: Zones | None = None) -> None:
+        self.batch, self._zones = batch, zones
         self.reasons: list[str] = []
         self.refused = np.zeros(len(batch), np.int16)
+        self.lost: dict[str, np.ndarray] = {}
         self._made: dict[tuple[str, str], pa.Array] = {}
         self.subjects = self.cast(subject, casts.whole)
         self.refuse(~np.asarray(self.subjects.is_valid()), NOBODY)
@@ -84,7 +96,11 @@ class Rows:
         """A column of a type; null where the table has no such column. Rows with anything else in it are refused."""
         key = (name, kind.__name__)
         if key not in self._made:
-            found = kind(self.batch.column(name) if name else pa.nulls(len(self)))
+            column = self.batch.column(name) if name else pa.nulls(len(self))
+            if kind is casts.time and self._zones is not None:
+                found = casts.time(column, partial(self._zones.several, name))
+            else:
+                found = kind(column)
             if found.bad is not None:
                 self.refuse(found.bad, f"{CASTS[kind]}: {name}")
             self._made[key] = found.values
@@ -116,6 +132,23 @@ class Rows:
                 found = pc.coalesce(found, self.cast(name, casts.time))
         return found
 
+    def dated(self, names: tuple[str, ...]) -> np.ndarray | None:
+        """bool: whose `time` has no time of day: a column of days has it, at midnight. None where that is nowhere."""
+        if names == BORN:
+            return None
+        found, open_ = np.zeros(len(self), bool), np.ones(len(self), bool)
+        for name in names:
+            column = self.cast(name, casts.time)
+            there = open_ & np.asarray(column.is_valid())
+            if name.endswith(DATED) and there.any():
+                found |= there & (np.asarray(column.cast(pa.int64()).fill_null(1)) % DAY == 0)
+            elif there.any() and (days := casts.days_only(self.batch.column(name))) is not None:
+                found |= there & days
+            open_ &= ~there
+            if not open_.any():
+                break
+        return found if found.any() else None
+
     def _born(self) -> pa.Array:
         found = self.cast(BORN[0], casts.time)
         if not found.null_count:
@@ -137,6 +170,10 @@ class Rows:
             rows = np.flatnonzero(self.refused == number)
             if len(rows):
                 yield reason, rows
+        for reason, where in self.lost.items():
+            rows = np.flatnonzero(where & (self.refused == 0))
+            if len(rows):
+                yield PART + reason, rows
 
     def events(self, **columns: pa.Array) -> pa.Table:
         """Events of the rows that are not refused and have a code, of columns of `SCHEMA`."""
@@ -156,13 +193,14 @@ class Mapping:
         name: of the table.
         table: its row of `omop_tables.TABLES`.
         vocabulary: of the concepts.
+        own: the tables are an export of ours, whose times are exact where a table has days only.
 
     Attributes:
         used, spanned: concepts of codes so far; and of those that have a start.
     """
 
-    def __init__(self, name: str, table: Table, vocabulary: Vocabulary) -> None:
-        self.name, self.table, self.vocabulary = name, table, vocabulary
+    def __init__(self, name: str, table: Table, vocabulary: Vocabulary, *, own: bool = False) -> None:
+        self.name, self.table, self.vocabulary, self.own = name, table, vocabulary, own
         self.used, self.spanned = np.zeros(0, np.int64), np.zeros(0, np.int64)
 
     def events(self, rows: Rows) -> list[pa.Table]:
@@ -193,25 +231,56 @@ class Mapping:
             columns["code"] = code = pc.if_else(time.is_valid(), code, nothing)
         if line.kind != SPAN:
             return [rows.events(**columns)]
-        ended = rows.time(line.end)
+        ended, ended_known, early = self._over(line, rows, time)
         begun = pc.binary_join_element_wise(code, START, "")
         columns["code"] = pc.if_else(pa.array(once), code, begun) if once.any() else begun
-        over = pc.and_(ended.is_valid(), pa.array(~once))
+        over = pa.array(np.asarray(ended.is_valid()) & ~once & ~early)
         end = pc.if_else(over, pc.binary_join_element_wise(code, END, ""), nothing)
         kept = {name: columns[name] for name in ("subject_id", "encounter_id")}
-        return [rows.events(**columns), rows.events(**kept, code=end, time=ended)]
+        return [rows.events(**columns), rows.events(**kept, code=end, time=ended, available_time=ended_known)]
+
+    def _over(self, line: Line, rows: Rows, begun: pa.Array) -> tuple[pa.Array, pa.Array, np.ndarray]:
+        """When spans end, since when that is known, and which of them would end before they begin.
+
+        An end that is a day, and would lie before the beginning on it, lies at its last instant.
+        """
+        ended, last = rows.time(line.end), self._last(line.end, rows)
+        early = np.asarray(pc.less(ended, begun).fill_null(False))
+        if early.any():
+            if last is not None:
+                ended = pc.if_else(pa.array(early), pc.coalesce(last, ended), ended)
+                early = np.asarray(pc.less(ended, begun).fill_null(False))
+            if early.any():
+                rows.lost[ENDS_EARLY] = early
+        nothing = pa.nulls(len(rows), pa.timestamp("us"))
+        return ended, nothing if last is None else later(last, ended), early
+
+    def _last(self, names: tuple[str, ...], rows: Rows) -> pa.Array | None:
+        """timestamp[us]: the last instant of times that are days only, null for others; None where there are none."""
+        days = None if self.own else rows.dated(names)
+        if days is None:
+            return None
+        last = pc.add(rows.time(names), pa.scalar(DAY - 1, pa.duration("us")))
+        return pc.if_else(pa.array(days), last, pa.scalar(None, last.type))
 
     def _columns(self, line: Line, rows: Rows) -> dict[str, pa.Array]:
-        time = pa.nulls(len(rows), pa.timestamp("us")) if line.kind == STATIC else rows.time(line.start)
+        time = known = pa.nulls(len(rows), pa.timestamp("us"))
+        if line.kind != STATIC:
+            time, last = rows.time(line.start), self._last(line.start, rows)
+            if line.code == DEATH and last is not None:
+                time = pc.coalesce(last, time)  # until then the patient may have been alive
+            else:
+                known = known if last is None else last
         if line.kind == SPAN:
             rows.time(line.end)  # whatever is wrong with it is known before a row gives its first event
         return {
             "subject_id": rows.subjects,
             "time": time,
+            "available_time": known,
             "code": self._code(line, rows),
             "numeric_value": rows.cast(line.number, casts.number),
             "text_value": self._text(line, rows),
-            "unit": self._first(line.unit, rows, self.vocabulary.units),
+            "unit": self._first(() if line.unit_of_other and not self.own else line.unit, rows, self.vocabulary.units),
             "encounter_id": rows.cast(self.table.visit, casts.whole),
         }
 

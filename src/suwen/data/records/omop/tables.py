@@ -56,6 +56,8 @@ class Line:
         spare: column of ``text_value`` where there is neither number nor text.
         operator: column that says ``<`` of the number: ``text_value`` is then ``"<5"``.
         unit: columns of ``unit``, as those of the text, of concepts without the vocabulary.
+        unit_of_other: that is the unit of something else than the number (``30`` tablets are not ``30 mg``), but in an
+            export of ours, which has no other place for it.
     """
 
     concept: str = ""
@@ -72,6 +74,7 @@ class Line:
     spare: str = ""
     operator: str = ""
     unit: tuple[str, ...] = ()
+    unit_of_other: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,10 @@ class Table:
 
 BORN = ("birth_datetime", "year_of_birth", "month_of_birth", "day_of_birth")
 """Of the last three the first of the month, or of the year, where no more is known."""
+
+
+DATED = "_date"
+"""The end of names of columns that have days; what has no time of day is known when its day is over."""
 
 
 def _times(name: str) -> tuple[str, str]:
@@ -177,6 +184,7 @@ TABLES: dict[str, Table] = {
                 number="quantity",
                 text=("sig",),
                 unit=("dose_unit_source_value",),
+                unit_of_other=True,
             ),
         ),
         "drug_type_concept_id",

@@ -6,6 +6,8 @@ casts; only where one fails are the values looked at by pattern, still as column
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +24,18 @@ NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$"
 TIME = (
     r"^(?P<year>\d{4})-?(?P<month>\d{2})-?(?P<day>\d{2})"
     r"(?:[T ](?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d{1,6})\d*)?)?)?"
-    r" ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?$"
+    r" ?(?P<zone>Z|UTC|[+-]\d{2}(?::?\d{2})?)?$"
 )
 """ISO 8601, with or without hyphens; SQL Server writes seven digits of a second, PostgreSQL an offset of two digits."""
+
+ZONE = r"(?P<zone>Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
+"""At the end of a time of day."""
+
+FIXED = re.compile(r"[+-]\d{2}:?\d{2}")
+"""Zones of Arrow that are one offset."""
+
+SHORTEST_CLOCK = len("20200131T10:00")
+"""Characters of a time that is more than a date; spaces around a date are not looked at."""
 
 PROBE = 64
 
@@ -95,10 +106,21 @@ def number(column: pa.Array) -> Cast:
     return _in_range(found, values.cast(pa.float64()))
 
 
-def time(column: pa.Array) -> Cast:
-    """Any column → timestamp[us] without a zone. Columns of a zone become UTC; in text the clock time is kept as it is
-    written, since the dates beside it are of that clock."""
+def time(column: pa.Array, several: Callable[[], bool] | None = None) -> Cast:
+    """Any column → timestamp[us] without a zone.
+
+    Of one offset throughout, as ``+09:00``, the clock time is kept as it is written, since the dates beside it are of
+    that clock; of several, what has an offset becomes UTC, or what came first would come last. A column of Parquet
+    whose zone is an offset keeps its clock likewise; one of any other zone becomes UTC.
+
+    Args:
+        column: of anything.
+        several: asked once a value has an offset, whether there are others in the column, of which this may be a part.
+            See `suwen.data.records.tables.zones`. Unless given, the clock is kept.
+    """
     column = _plain(column)
+    if pa.types.is_timestamp(column.type) and FIXED.fullmatch(column.type.tz or ""):
+        return Cast(pc.local_timestamp(column).cast(pa.timestamp("us"), safe=False))
     if pa.types.is_timestamp(column.type) or pa.types.is_null(column.type):
         return Cast(column.cast(pa.timestamp("us"), safe=False))
     if pa.types.is_date(column.type):
@@ -109,6 +131,8 @@ def time(column: pa.Array) -> Cast:
             # Arrow writes a message for each value that is none, which takes long: a few of them tell as much
             for some in (said.values.slice(0, PROBE), said.values):
                 found = pc.ascii_rtrim(some, characters).cast(pa.timestamp("us"))
+            if characters == "Z" and several is not None and not pc.all(pc.ends_with(said.values, "Z")).as_py():
+                several()  # the clock of Z is UTC's either way: only that there are others is to be told
             return Cast(found, said.bad)
         except pa.ArrowInvalid:
             continue
@@ -117,8 +141,48 @@ def time(column: pa.Array) -> Cast:
     fits = parts.is_valid()
     instants, real = _instant({field.name: parts.field(i) for i, field in enumerate(parts.type)}, np.asarray(fits))
     real &= np.asarray(fits)
+    away = _minutes(parts.field("zone"))
+    if several is not None and away is not None and several():
+        instants = instants - away.astype("timedelta64[m]")
     bad = np.asarray(values.is_valid()) & ~real
     return Cast(pa.array(instants, mask=~real), _either(bad, said.bad))
+
+
+def offsets(column: pa.Array) -> set[int | None]:
+    """Which offsets the times of day of a column have, in minutes east of UTC; None of those that name none."""
+    column = _plain(column)
+    if not _is_text(column.type):
+        return set()
+    values = _said(text(column).values)
+    clocks = values.filter(pc.greater_equal(pc.binary_length(values), SHORTEST_CLOCK))
+    zones = pc.extract_regex(clocks, ZONE).field("zone").unique()
+    # empty where there is no match: a field of a struct does not know that the struct is null
+    return {_minutes_of(zone) if zone else None for zone in zones.to_pylist()}
+
+
+def _minutes_of(zone: str) -> int:
+    if zone[:1] not in ("+", "-"):
+        return 0
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    return (int(digits[:2]) * 60 + int(digits[2:])) * (-1 if zone[0] == "-" else 1)
+
+
+def _minutes(zones: pa.Array) -> np.ndarray | None:
+    """Minutes east of UTC of each; None where nothing is away from it."""
+    coded = zones.fill_null("").dictionary_encode()
+    minutes = np.array([_minutes_of(each) for each in coded.dictionary.to_pylist()], np.int64)
+    return minutes[np.asarray(coded.indices)] if minutes.any() else None
+
+
+def days_only(column: pa.Array) -> np.ndarray | None:
+    """bool: which values of a column of times are dates without a time of day; None where that is nowhere."""
+    column = _plain(column)
+    if pa.types.is_date(column.type):
+        return np.asarray(column.is_valid())
+    if not _is_text(column.type):
+        return None
+    short = pc.less(pc.binary_length(column), SHORTEST_CLOCK).fill_null(False)
+    return np.asarray(short) if pc.any(short).as_py() else None
 
 
 def date(year: pa.Array, month: pa.Array, day: pa.Array) -> Cast:

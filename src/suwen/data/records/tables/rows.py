@@ -9,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from suwen.data.records.events import END, SCHEMA, START, number_of
+from suwen.data.records.dates import ENDS_EARLY
+from suwen.data.records.events import END, SCHEMA, START, later, number_of
 from suwen.data.records.tables import casts
 from suwen.data.records.tables.mapping import MISSING, Event, Table, columns_in, pieces
 from suwen.data.records.tables.times import Moments, moments
+from suwen.data.records.tables.zones import Zones
 
 NO_SUBJECT, NO_TIME, NOTHING = "no subject", "no time", "nothing in it is mapped"
 PART = "part of a row: "
@@ -48,6 +50,7 @@ class Rows:
         missing: what is nothing in every column.
         joined: the lookups.
         name: of the file, for messages.
+        zones: of the file; clocks are kept unless given.
     """
 
     def __init__(
@@ -57,7 +60,9 @@ class Rows:
         missing: Sequence[str] = MISSING,
         joined: Mapping[str, Joined] | None = None,
         name: str = "table",
+        zones: Zones | None = None,
     ) -> None:
+        self._zones = zones
         self.batch, self.table, self.name = batch, table, name
         self._missing, self._joined = missing, joined or {}
         self._columns: dict[str, pa.Array] = {}
@@ -91,6 +96,10 @@ class Rows:
         lookup, _, column = name.partition(".")
         keys = [self.text(key) for key in self.table.join[lookup]]
         return self._joined[lookup].take(pc.binary_join_element_wise(*keys, JOIN), column)
+
+    def several(self, name: str) -> bool:
+        """Whether the times of a column have more than one offset, in all of its file."""
+        return self._zones is not None and self._zones.several(name)
 
     def text(self, name: str) -> pa.Array:
         """A column as text, without spaces around."""
@@ -243,7 +252,7 @@ class _Picked:
     def _ends(self, columns: dict[str, pa.Array], code: pa.Array, time: pa.Array) -> list[pa.Table]:
         end = self._time("end")
         early = np.asarray(pc.less(end, time).fill_null(False))
-        self.lose("ends before it begins", early, whole=False)
+        self.lose(ENDS_EARLY, early, whole=False)
         value, text = self._value(self.rule.end_value)
         there = np.asarray(end.is_valid()) & ~early & self.good
         made = {
@@ -292,11 +301,6 @@ def _once(table: pa.Table) -> pa.Table:
     numbered_ = table.append_column("row", pa.array(np.arange(len(table))))
     rows = numbered_.group_by(names, use_threads=False).aggregate([("row", "min")])["row_min"].to_numpy()
     return table.take(pa.array(np.sort(rows)))
-
-
-def later(available: pa.Array, time: pa.Array) -> pa.Array:
-    """Null where it is not after the event itself: nothing is known before it happens."""
-    return pc.if_else(pc.less_equal(available, time).fill_null(False), pa.scalar(None, pa.timestamp("us")), available)
 
 
 def numbered(texts: pa.Array) -> pa.Array:

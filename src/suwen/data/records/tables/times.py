@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -41,6 +42,10 @@ class Columns(Protocol):
 
     def text(self, name: str) -> pa.Array:
         """As text."""
+        ...
+
+    def several(self, name: str) -> bool:
+        """Whether the times of a column have more than one offset, in all of its file."""
         ...
 
 
@@ -95,7 +100,7 @@ def _moment(rows: Columns, time: Time) -> tuple[pa.Array, np.ndarray | None]:
 
 def _read(rows: Columns, time: Time) -> tuple[pa.Array, np.ndarray | None]:
     if not time.format:
-        found = casts.time(rows.column(time.column))
+        found = casts.time(rows.column(time.column), partial(rows.several, time.column))
         values, bad = found.values, found.bad
         texts = rows.text(time.column) if bad is not None else None
     else:
@@ -138,7 +143,8 @@ def _since(rows: Columns, time: Time) -> tuple[pa.Array, np.ndarray | None]:
     if not time.since.startswith("{"):
         start: pa.Array = pa.repeat(pa.scalar(instant(time.since, "since"), MOMENT), len(rows))
     else:
-        begun = casts.time(rows.column(columns_in(time.since)[0]))
+        name = columns_in(time.since)[0]
+        begun = casts.time(rows.column(name), partial(rows.several, name))
         start = begun.values
         bad = begun.bad if bad is None else bad if begun.bad is None else bad | begun.bad
     return pc.add(start, counted.cast(pa.duration("us"))), bad
