@@ -36,8 +36,9 @@ def import_(
 ) -> Imported:
     """Import a source into a store (``suwen records import SOURCE --from KIND --out STORE``).
 
-    Run again it goes on where it was stopped, and changes nothing that is there already. What could not be mapped is
-    counted by reason and kept in ``metadata/rejected.ndjson``, which holds records of patients as they came: guard it
+    Run again it goes on where it was stopped, and changes nothing that is there already. A source that was corrected
+    since then is refused. What could not be mapped is counted by reason; the first thousand of each reason are kept in
+    ``metadata/rejected.ndjson``, up to 4,000 characters of each. These are records of patients as they came: guard them
     as you guard the source.
 
     Args:
@@ -50,7 +51,8 @@ def import_(
 
     Raises:
         NameUnknown: no such format.
-        DataError: nothing to import, or a folder that is no store.
+        DataError: nothing to import, a folder that is no store, another import at the same time, or a source that says
+            something else than when it was imported.
         FileUnreadable: a file is damaged.
     """
     found = import_records(Path(source), kind, Path(out), workers=workers, shards=shards, progress=not quiet)
@@ -157,7 +159,8 @@ def label(store: str | Path, cohort: str | Path, *, out: str | Path, quiet: bool
     """Find a cohort and its labels (``suwen records label STORE COHORT.yaml --out labels/``).
 
     Writes ``labels.parquet`` as MEDS has labels, ``survival.parquet`` with times to the event, and ``cohort.json``:
-    where everybody else was lost, how many labels are censored, and of which store.
+    where everybody else was lost, how many labels are censored, in which units limits were compared (those of
+    `suwen.data.records.units.table.standard_units`, where it has them), and of which store.
 
     Args:
         store: folder of a store, or any MEDS 0.4 folder.
@@ -171,10 +174,11 @@ def label(store: str | Path, cohort: str | Path, *, out: str | Path, quiet: bool
     """
     from suwen.data.records.cohorts.config import read_cohort
     from suwen.data.records.cohorts.extract import extract
+    from suwen.data.records.units.table import standard_units
 
     asked, console = read_cohort(cohort), Console(highlight=False, quiet=quiet)
     with console.status("Looking through the records (the first time, kernels are compiled: half a minute)"):
-        found = extract(build_columns(store), asked)
+        found = extract(build_columns(store, conversions=standard_units(store)), asked)
     found.write(out)
     if not quiet:
         for line in found.lines():

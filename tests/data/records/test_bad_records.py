@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from suwen.core.errors import FileUnreadable
+from suwen.data.records import packed as packed_files
 from suwen.data.records.building import import_records
 from suwen.data.records.store import DATA, REJECTED, RecordStore
-from suwen.data.records.tables import sheets
 
 GROWN = 200 * 2**20
 """Bytes that a bomb expands to."""
@@ -75,7 +75,7 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path: Path, kind: str,
 def test_a_table_that_grows_beyond_measure_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(sheets, "UNSUSPECTED", 2**20)
+    monkeypatch.setattr(packed_files, "UNSUSPECTED", 2**20)
     text = b"subject,time,code,value\n" + b"1,2020-01-01,sodium,140\n" * 400_000
     packed = gzip.compress(text, 9)
     assert len(text) > 200 * len(packed)

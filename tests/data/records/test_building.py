@@ -14,7 +14,7 @@ from meds import CodeMetadataSchema, DataSchema, DatasetMetadataSchema
 
 from suwen.core.errors import DataError
 from suwen.core.registry import IMPORTERS
-from suwen.data.records.building import TIMES, _unpacked, import_records, uncollected
+from suwen.data.records.building import import_records, uncollected
 from suwen.data.records.events import SCHEMA, Events, number_of
 from suwen.data.records.ordering import in_order
 from suwen.data.records.rejects import Rejects
@@ -142,13 +142,6 @@ def test_events_of_one_time_keep_their_order_and_repeated_ones_go() -> None:
 def test_shards_are_of_about_one_size() -> None:
     counts = np.bincount(shard_of(np.arange(100_000), 16), minlength=16)
     assert counts.min() > 0.9 * 100_000 / 16 and counts.max() < 1.1 * 100_000 / 16
-
-
-def test_a_packed_source_gets_as_many_shards_as_its_text_needs(tmp_path: Path) -> None:
-    """Memory follows events, not bytes on the disk."""
-    part = Part("a", (tmp_path / "a.ndjson",), 1000)
-    packed = [Part("a", (tmp_path / f"a{suffix}",), 1000) for suffix in (".ndjson.gz", ".ZIP", ".parquet")]
-    assert _unpacked(part) == 1000 and all(_unpacked(each) == TIMES * 1000 for each in packed)
 
 
 def test_the_search_for_cycles_rests_while_a_part_is_read_and_goes_on_after_an_error() -> None:

@@ -11,9 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from suwen.core.errors import DataError, FileUnreadable
-from suwen.data.records.column_writer import NOWHEN
 from suwen.data.records.columns import FOLDER, Columns, build_columns
-from suwen.data.records.events import SCHEMA, Events
+from suwen.data.records.events import NOWHEN, SCHEMA, Events
 from suwen.data.records.units.units import Conversion, OddUnit, Units
 
 Row = tuple[Any, ...]
@@ -77,6 +76,22 @@ def test_a_changed_store_is_read_again_and_the_old_columns_go(tmp_path: Path) ->
     assert old.times.tolist() == [NOWHEN, 10, 10, 20]  # who has them open keeps them
     os.utime(store / "data" / "0000.parquet", ns=(1, 1))
     assert build_columns(store).fingerprint != old.fingerprint
+
+
+def test_stores_share_a_cache_and_nothing_else_in_it_is_taken_away(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    (cache / "mine").mkdir(parents=True)
+    (cache / "mine" / "thesis.txt").write_text("years of work")
+    one, two = write(tmp_path / "one", FIRST), write(tmp_path / "two", SECOND)
+    first, second = (build_columns(store, cache=cache) for store in (one, two))
+    written = {file: file.stat().st_mtime_ns for file in cache.rglob("*")}
+    again = [build_columns(store, cache=cache).fingerprint for store in (one, two)]
+    assert again == [first.fingerprint, second.fingerprint]
+    assert {file: file.stat().st_mtime_ns for file in cache.rglob("*")} == written
+    os.utime(one / "data" / "0000.parquet", ns=(1, 1))
+    build_columns(one, cache=cache)
+    assert (cache / "mine" / "thesis.txt").read_text() == "years of work"
+    assert len(list(cache.rglob("times.npy"))) == 2  # earlier ones of that store, and only these, are gone
 
 
 def test_a_damaged_file_is_written_again(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suwen.core.errors import DataError, NameUnknown, RecipeError
-from suwen.data.records.column_writer import NOWHEN
 from suwen.data.records.columns import Columns
+from suwen.data.records.events import NOWHEN
 from suwen.data.records.kernels import AGGREGATES, ALL, DAY, ZERO, Slots, aggregate, dense
 from suwen.data.records.units.units import Units
 

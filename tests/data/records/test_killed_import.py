@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from suwen.data.records.building import NOTE, WORK, Imported, import_records
-from suwen.data.records.store import MADE, REJECTED, RecordStore
+from suwen.data.records.building import NOTE, Imported, import_records
+from suwen.data.records.store import MADE, REJECTED, WORK, RecordStore
 
 FILES, LINES, SHARDS = 8, 400, 5
 

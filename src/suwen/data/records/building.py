@@ -2,7 +2,7 @@
 
 Each part is read once and its events are laid down by shard; a part counts as read when its note is written. Then each
 shard is put in order. A killed import goes on with the parts that have no note; what is imported again changes nothing,
-since every event is kept once.
+since every event is kept once. What was corrected since it was imported is refused (`suwen.data.records.readings`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-import math
 import os
 import shutil
 from collections import Counter
@@ -19,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -29,14 +29,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from suwen.core.errors import DataError
 from suwen.core.files import atomic_path, write_json, write_text
 from suwen.core.registry import IMPORTERS
 from suwen.data.progress import track
 from suwen.data.records.authorities import AUTHORITIES, compare_authorities, lay_authorities
 from suwen.data.records.events import SCHEMA
+from suwen.data.records.lock import locked
 from suwen.data.records.ordering import in_order, taken
+from suwen.data.records.readings import READ, load_readings, readings_of, replaced, write_readings
 from suwen.data.records.rejects import KEPT, Rejects
+from suwen.data.records.sharding import PLAN, Shards, planned, refuse_too_large, rows_known, unpacked
 from suwen.data.records.source import Described, Importer, Part
 from suwen.data.records.store import (
     CODES,
@@ -45,20 +47,13 @@ from suwen.data.records.store import (
     DATASET,
     MADE,
     REJECTED,
+    WORK,
     RecordStore,
     read_shard,
     shard_name,
     shard_of,
 )
 
-SHARD_BYTES = 64 * 2**20
-"""Of the source, for each shard: an event takes a tenth of that in the store, and a shard fits in memory many times."""
-
-PACKED = {".gz", ".zip", ".parquet"}
-TIMES = 10
-"""A packed source, of any of these kinds, is counted as so many times as large as it is."""
-
-MOST_SHARDS = 256
 HELD = 1_000_000
 """Events of a part that are in memory before they are laid down."""
 
@@ -66,7 +61,6 @@ REPEATING = [name for name in SCHEMA.names if name not in ("time", "available_ti
 """Columns that Parquet writes as numbers of a dictionary. Times are too many for one: plain, they are read twice as
 fast."""
 
-WORK = ".import"
 NOTE = "note.json"
 
 Item = TypeVar("Item")
@@ -107,24 +101,39 @@ def import_records(
         progress: show bars.
 
     Raises:
-        DataError: nothing to import; a folder that is no store; another number of shards than the store has.
+        DataError: nothing to import; a folder that is no store, or into which another import is writing; another number
+            of shards than the store has; a file that says something else than when it was imported.
         FileUnreadable: a file of the source is damaged.
     """
     importer: Importer = IMPORTERS[kind]
     parts = {key_of(kind, part): part for part in importer.parts(source)}
-    count = _shards(out, shards, sum(map(_unpacked, parts.values())))
-    store_known = RecordStore(out).made.get("imports", {}) if (out / DATA).is_dir() else {}
-    fresh = {key: part for key, part in parts.items() if key not in store_known}
+    with locked(out):
+        return _import(kind, parts, out, workers, shards, progress)
+
+
+def _import(
+    kind: str, parts: Mapping[str, Part], out: Path, workers: int, asked: int | None, progress: bool
+) -> Imported:
+    known = RecordStore(out).made.get("imports", {}) if (out / DATA).is_dir() else {}
+    fresh = [key for key in parts if key not in known]
+    read = load_readings(out, known)
+    gone = replaced(read, kind, parts, fresh, out)
+    shards = planned(out, asked, sum(unpacked(parts[key]) for key in fresh))
     work = out / WORK
-    waiting = [(kind, key, part, work, count) for key, part in fresh.items() if not (work / key / NOTE).is_file()]
+    write_json(work / PLAN, {"shards": shards.count})
+    waiting = [(kind, key, parts[key], work, shards.count) for key in fresh if not (work / key / NOTE).is_file()]
     for _ in track(_each(lay_down, waiting, workers), "Reading", len(waiting), enabled=progress):
         pass
     notes = {key: _note(work / key) for key in fresh}
     (out / DATA).mkdir(parents=True, exist_ok=True)
     compare_authorities(out, {key: work / key for key in fresh}, notes)
-    merging = [(out, number, [work / key for key in fresh]) for number in range(count)]
-    ordered = list(track(_each(put_in_order, merging, workers), "Sorting", len(merging), enabled=progress))
-    _finish(out, kind, count, store_known, notes, {code for shard in ordered for code in shard.codes})
+    folders = [work / key for key in fresh]
+    merging = [[(out, number, folders, shards) for number in step] for step in shards.steps]
+    doing = chain.from_iterable(_each(put_in_order, step, workers) for step in merging)
+    ordered = list(track(doing, "Sorting", shards.count, enabled=progress))
+    write_readings(out, read, notes)
+    entries = {key: entry for key, entry in known.items() if key not in gone}
+    _finish(out, shards.count, entries, notes, {code for shard in ordered for code in shard.codes})
     _sweep(out)
     return _summary(out, notes, len(parts) - len(fresh), ordered)
 
@@ -134,31 +143,6 @@ def key_of(kind: str, part: Part) -> str:
     stamps = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in part.files]
     text = json.dumps([kind, part.name, dict(part.options), stamps], sort_keys=True)
     return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=12).hexdigest()
-
-
-def _unpacked(part: Part) -> int:
-    """Bytes, about, as text."""
-    return part.size * (TIMES if part.files[0].suffix.lower() in PACKED else 1)
-
-
-def _shards(out: Path, asked: int | None, size: int) -> int:
-    """How many the store has, or is to have.
-
-    Raises:
-        DataError: another number is asked for than it has, or the folder holds something else.
-    """
-    plan = out / WORK / "plan.json"
-    found = RecordStore(out).made.get("shards") if (out / DATA).is_dir() else None
-    if found is None and plan.is_file():
-        # of an import that was killed: what it laid down is laid down for so many, whatever the source needs by now
-        found = json.loads(plan.read_text(encoding="utf-8"))["shards"]
-    if found is None and not (out / DATA).is_dir() and out.is_dir() and {file.name for file in out.iterdir()} - {WORK}:
-        raise DataError(f"{out} holds other files", why="they might be overwritten", fix="--out with a new folder")
-    if found is not None and asked not in (None, found):
-        raise DataError(f"--shards {asked}", why=f"the store has {found}", fix="leave --shards out, or a new folder")
-    count = found or asked or min(MOST_SHARDS, max(1, math.ceil(size / SHARD_BYTES)))
-    write_json(plan, {"shards": count})
-    return int(count)
 
 
 def _each(work: Callable[[Item], Result], items: list[Item], workers: int) -> Iterator[Result]:
@@ -200,6 +184,7 @@ def lay_down(task: tuple[str, str, Part, Path, int]) -> None:
     note = {
         "part": part.name,
         "from": kind,
+        "read": readings_of(kind, part),
         "events": layers.events,
         "rejected": dict(rejects.counts),
         "kept": rejects.kept,
@@ -291,16 +276,22 @@ class Ordered:
     codes: list[str]
 
 
-def put_in_order(task: tuple[Path, int, list[Path]]) -> Ordered:
-    """One shard: what it had and what the parts bring, by subject and time, each event once."""
-    out, number, folders = task
+def put_in_order(task: tuple[Path, int, list[Path], Shards]) -> Ordered:
+    """One shard: what the store had of it and what the parts bring, by subject and time, each event once.
+
+    Raises:
+        DataError: it is too large.
+        FileUnreadable: a file of the store is damaged.
+    """
+    out, number, folders, shards = task
     target = out / DATA / shard_name(number)
     layers = [folder / layer_name(number) for folder in folders]
     found = [read_layer(layer) for layer in layers if layer.is_file()]
-    if not found:
+    if not found and shards.before == shards.count:
         return _counted(read_shard(target, ["subject_id", "code"]) if target.is_file() else SCHEMA.empty_table(), 0)
-    known = [read_shard(target)] if target.is_file() else []
-    table, repeated = in_order(pa.concat_tables([*known, *found]))
+    whole = pa.concat_tables([SCHEMA.empty_table(), *rows_known(out, number, shards), *found])
+    refuse_too_large(whole, target, shards)
+    table, repeated = in_order(whole)
     with atomic_path(target) as temporary:
         pq.write_table(table, temporary, compression="zstd", use_dictionary=REPEATING)
     return _counted(table, repeated)
@@ -317,7 +308,6 @@ def _note(folder: Path) -> dict[str, Any]:
 
 def _finish(
     out: Path,
-    kind: str,
     count: int,
     known: Mapping[str, Any],
     notes: Mapping[str, dict[str, Any]],
@@ -348,7 +338,7 @@ def _finish(
     write_json(out / MADE, {"shards": count, "imports": {**known, **entries}})
 
 
-def _first_of_each(kept: Iterable[dict[str, str]]) -> Iterator[str]:
+def _first_of_each(kept: Iterable[dict[str, Any]]) -> Iterator[str]:
     seen: Counter[str] = Counter()
     for each in kept:
         seen[each["reason"]] += 1
@@ -358,7 +348,7 @@ def _first_of_each(kept: Iterable[dict[str, str]]) -> Iterator[str]:
 
 def _sweep(out: Path) -> None:
     """What the import, or one that was killed before it, needed on its way."""
-    for written in (Path(DATA) / "[0-9]*.parquet", AUTHORITIES, REJECTED, CODES, DATASET, MADE):
+    for written in (Path(DATA) / "[0-9]*.parquet", AUTHORITIES, READ, REJECTED, CODES, DATASET, MADE):
         for left in (out / written).parent.glob(f".{written.name}.*"):
             left.unlink(missing_ok=True)
     shutil.rmtree(out / WORK, ignore_errors=True)

@@ -12,9 +12,7 @@ import numpy as np
 
 from suwen.core.errors import DataError
 from suwen.core.files import write_json
-
-NOWHEN = int(np.iinfo(np.int64).min)
-"""The time of an event without one (static: sex, ancestry)."""
+from suwen.data.records.events import NOWHEN
 
 FORMAT = 1
 """Raise it whenever the files below change their meaning."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -31,6 +32,8 @@ from suwen.data.records.units.units import Units, UnitTable
 FOLDER = ".columns"
 STALE_SECONDS = 24 * 3600.0
 BUILDING = ".building-"
+NAMED = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}")
+"""Folders of columns, see `fingerprint`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,7 +97,7 @@ def build_columns(store: Path | str, *, conversions: UnitTable | None = None, ca
     Args:
         store: folder of a `RecordStore`, or any MEDS 0.4 folder.
         conversions: (code, unit) → `Conversion`; nothing is converted but what stands there.
-        cache: folder for the columns; ``STORE/.columns`` when None.
+        cache: folder in which each store has one of its own for its columns; ``STORE/.columns`` when None.
 
     Raises:
         DataError: no store, or one that is not in order (a subject in two pieces, events not by time).
@@ -102,7 +105,7 @@ def build_columns(store: Path | str, *, conversions: UnitTable | None = None, ca
         SuwenError: the columns cannot be written.
     """
     found = RecordStore(store)
-    home = cache or found.path / FOLDER
+    home = found.path / FOLDER if cache is None else _of_store(cache, found)
     table = dict(conversions or {})
     key, print_ = fingerprint(found, table)
     columns = _opened(home / key, print_)
@@ -112,6 +115,12 @@ def build_columns(store: Path | str, *, conversions: UnitTable | None = None, ca
     if columns is None:
         raise SuwenError(f"{home / key} cannot be read", why="it was written a moment ago", fix="look at the disk")
     return columns
+
+
+def _of_store(cache: Path, store: RecordStore) -> Path:
+    """Where a cache has the columns of a store; only there are earlier ones taken away."""
+    path = str(store.path.resolve()).encode(errors="surrogateescape")
+    return cache / f"columns-{hashlib.blake2b(path, digest_size=8).hexdigest()}"
 
 
 def fingerprint(store: RecordStore, conversions: UnitTable) -> tuple[str, str]:
@@ -166,7 +175,7 @@ def _write(store: RecordStore, conversions: UnitTable, home: Path, key: str, fin
             if not final.is_dir():  # else another process was faster, with the same content
                 raise
     for other in home.iterdir():
-        if not other.name.startswith((key.split("-")[0], BUILDING)):
+        if NAMED.fullmatch(other.name) and not other.name.startswith(key.split("-")[0]):
             shutil.rmtree(other, ignore_errors=True)
 
 

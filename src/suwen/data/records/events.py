@@ -17,6 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+NOWHEN = int(np.iinfo(np.int64).min)
+"""The time, in microseconds, of an event without one (static: sex, ancestry)."""
+
 BIRTH, DEATH = "MEDS_BIRTH", "MEDS_DEATH"
 START, END = "//START", "//END"
 
@@ -106,9 +109,9 @@ def conform(table: pa.Table) -> pa.Table:
 
 
 def microseconds(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """int64 microseconds since 1970 of a column of times; the smallest int64 where null."""
+    """int64 microseconds since 1970 of a column of times; `NOWHEN` where null."""
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return np.asarray(values.cast(pa.int64()).fill_null(np.iinfo(np.int64).min))
+    return np.asarray(values.cast(pa.int64()).fill_null(NOWHEN))
 
 
 def later(available: pa.Array, time: pa.Array) -> pa.Array:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from suwen.core.errors import DataError, NameUnknown
 from suwen.data.records.columns import Columns, build_columns
-from suwen.data.records.events import microseconds
+from suwen.data.records.events import NOWHEN, microseconds
 from suwen.data.records.features_file import Fitted, read_fitted, refuse_other_units, write_fitted
 from suwen.data.records.kernels import Slots, aggregate, dense
 from suwen.data.records.tallies import quantiles, tally
@@ -231,7 +231,7 @@ def _slots(columns: Columns, groups: Mapping[str, str]) -> tuple[list[str], np.n
 def _placed(columns: Columns, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Place of the subject, and time, of each label."""
     subjects, times = _numbers(labels)
-    if (times == np.iinfo(np.int64).min).any():
+    if (times == NOWHEN).any():
         raise DataError("labels without a prediction_time", why="nothing is known at no time", fix="leave them out")
     places = columns.places(subjects)
     if (places < 0).any():

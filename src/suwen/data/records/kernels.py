@@ -28,8 +28,8 @@ from numba import njit
 from scipy import sparse
 
 from suwen.core.errors import DataError, NameUnknown, RecipeError
-from suwen.data.records.column_writer import NOWHEN
 from suwen.data.records.columns import Columns
+from suwen.data.records.events import NOWHEN
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND

@@ -14,13 +14,10 @@ import pyarrow.compute as pc
 
 from suwen.core.errors import DataError
 from suwen.data.progress import track
-from suwen.data.records.events import BIRTH, DEATH, SCHEMA, microseconds
+from suwen.data.records.events import BIRTH, DEATH, NOWHEN, SCHEMA, microseconds
 from suwen.data.records.store import RecordStore, read_shard
 
 SHOWN = 5
-NOWHEN = np.iinfo(np.int64).min
-"""What `microseconds` gives for an event without a time."""
-
 OLDEST = int(datetime(1901, 1, 1, tzinfo=UTC).timestamp() * 1_000_000)
 """Records that have no date often say 1900-01-01."""
 

@@ -21,12 +21,18 @@ class Part:
         files: what it reads.
         size: bytes of it, for the progress bar.
         options: what else `Importer.read` needs to know, JSON-able (a range of bytes, the name of a table).
+        span: first byte of the first file that is read, and the one after the last; all of it unless given.
+        beside: how many of the files, the last ones, are only looked up in (names of codes, persons).
+        rules: a digest of what else says which events come of it (a mapping).
     """
 
     name: str
     files: tuple[Path, ...]
     size: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    span: tuple[int, int] | None = None
+    beside: int = 0
+    rules: str = ""
 
 
 @dataclass

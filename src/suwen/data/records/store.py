@@ -19,6 +19,9 @@ DATASET = Path("metadata") / "dataset.json"
 MADE = Path("metadata") / "suwen.json"
 """How the store was made: ``{"shards": n, "imports": {KEY: {"part", "from", "events", "rejected"}}}``."""
 
+WORK = ".import"
+"""The folder of an import that is not finished."""
+
 REJECTED = Path("metadata") / "rejected.ndjson"
 
 CODES_SCHEMA = pa.schema(
@@ -95,8 +98,8 @@ class RecordStore:
         )
 
     def candidates(self, subject_id: int) -> list[Path]:
-        """The shards in which a subject may be: one, where the store was written here."""
-        count = self.made.get("shards")
+        """The shards in which a subject may be: one, where the store was written here and no import is under way."""
+        count = None if (self.path / WORK).is_dir() else self.made.get("shards")
         named = self.path / DATA / shard_name(int(shard_of(np.array([subject_id]), count)[0])) if count else None
         return [named] if named is not None and named.is_file() else self.shards
 

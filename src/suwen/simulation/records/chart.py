@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from suwen.data.records.events import BIRTH, DEATH, END, START
+from suwen.data.records.events import BIRTH, DEATH, END, NOWHEN, START
 from suwen.simulation.patients import Stream, stream
 from suwen.simulation.records.book import BOOK, UNITS
 from suwen.simulation.records.diseases import DIAGNOSES, DRUGS, FILM, GENDERS, GIVEN, HABITS, LANGUAGES, REASONS, SMOKED
@@ -20,9 +20,6 @@ from suwen.simulation.records.measures import MEASURES, Measure, Moments, values
 from suwen.simulation.records.person import VISIT_DAYS, YEAR, days
 
 MINUTE = 1 / 1440
-NEVER = np.iinfo(np.int64).min
-"""No time."""
-
 ENCOUNTERS = 10_000
 """Numbers of encounters of each subject."""
 
@@ -86,7 +83,7 @@ class Columns(NamedTuple):
     """Events of one subject, N of them, by time.
 
     Attributes:
-        time, known: int64 (N,) microseconds since 1970, `NEVER` where there is none.
+        time, known: int64 (N,) microseconds since 1970, `NOWHEN` where there is none.
         code, unit: int32 and int8 (N,), numbers of `BOOK` and `UNITS`.
         value: float64 (N,), NaN where there is none.
         encounter: int64 (N,), -1 where there is none.
@@ -104,7 +101,7 @@ def _minutes(when: np.ndarray) -> np.ndarray:
     """int64 microseconds since 1970 of days, to the minute."""
     there = when > -np.inf
     minutes = np.rint(np.where(there, when, 0.0) * 1440).astype(np.int64)
-    return np.asarray(np.where(there, minutes * 60_000_000, NEVER))
+    return np.asarray(np.where(there, minutes * 60_000_000, NOWHEN))
 
 
 def _filled(blocks: Sequence[np.ndarray | int | None], counts: Sequence[int], nothing: float) -> np.ndarray:

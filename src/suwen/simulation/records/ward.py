@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from suwen.core.files import write_json
-from suwen.data.records.events import SCHEMA
+from suwen.data.records.events import NOWHEN, SCHEMA
 from suwen.data.records.omop.export import export_omop
 from suwen.data.records.store import CODES, CODES_SCHEMA, DATA, DATASET, MADE, RecordStore, shard_name, shard_of
 from suwen.simulation.records.book import BOOK, UNITS
-from suwen.simulation.records.chart import NEVER, Columns, write_chart
+from suwen.simulation.records.chart import Columns, write_chart
 from suwen.simulation.records.hl7_writer import export_hl7
 from suwen.simulation.records.life import Life, live
 from suwen.simulation.records.person import closing
@@ -165,11 +165,11 @@ class _Store:
         self._used.update(np.unique(code).tolist())
         columns = {
             "subject_id": pa.array(np.repeat([subject for subject, _ in held], counts)),
-            "time": pa.array(time, pa.int64(), mask=time == NEVER).cast(pa.timestamp("us")),
+            "time": pa.array(time, pa.int64(), mask=time == NOWHEN).cast(pa.timestamp("us")),
             "code": self._codes.take(pa.array(code)),
             "numeric_value": pa.array(value.astype(np.float32), mask=np.isnan(value)),
             "text_value": pa.nulls(len(time), pa.large_string()),
-            "available_time": pa.array(known, pa.int64(), mask=known == NEVER).cast(pa.timestamp("us")),
+            "available_time": pa.array(known, pa.int64(), mask=known == NOWHEN).cast(pa.timestamp("us")),
             "unit": self._units.take(pa.array(unit)),
             "encounter_id": pa.array(encounter, mask=encounter < 0),
         }

@@ -17,8 +17,8 @@ from suwen.data.records.cohorts.config import Cohort, read_cohort
 from suwen.data.records.cohorts.extract import extract
 from suwen.data.records.cohorts.predicates import Plain
 from suwen.data.records.cohorts.windows import Window
-from suwen.data.records.column_writer import NOWHEN
 from suwen.data.records.columns import Columns
+from suwen.data.records.events import NOWHEN
 from suwen.data.records.units.units import Units
 
 MINUTE = 60_000_000

@@ -360,12 +360,15 @@ def test_parts_are_groups_of_small_files_and_pieces_of_large_ones(
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1000])
 def test_lines_are_whole_however_the_bytes_come(size: int) -> None:
+    def lines(chunks: list[bytes]) -> fhir_files.Opened:
+        return fhir_files.Opened("a.ndjson", True, iter(chunks))
+
     text = b"\xef\xbb\xbf{}\n\n" + b"x" * 300 + b"\n12\r\nlast"
     chunks = [text[start : start + size] for start in range(0, len(text), size)]
     if size >= 3:  # a byte order mark comes in one piece: chunks are of a MiB
-        assert [line for lines in fhir_files.lines_of(chunks) for line in lines] == text[3:].split(b"\n")
+        assert [line for some in fhir_files.lines_of(lines(chunks)) for line in some] == text[3:].split(b"\n")
     plain = [text[3:][start : start + size] for start in range(0, len(text) - 3, size)]
-    assert [line for lines in fhir_files.lines_of(plain) for line in lines] == text[3:].split(b"\n")
+    assert [line for some in fhir_files.lines_of(lines(plain)) for line in some] == text[3:].split(b"\n")
 
 
 def test_drugs_of_a_bulk_export_lie_in_another_file(tmp_path: Path) -> None:
@@ -451,6 +454,22 @@ def test_an_archive_that_expands_beyond_measure_is_refused(tmp_path: Path, monke
     for name in ("bomb.zip", "bomb.ndjson.gz"):
         with pytest.raises(FileUnreadable, match=name):
             Read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "bundle.ndjson", "bundle.json.gz"])
+def test_a_document_or_a_line_that_memory_may_not_hold_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(fhir_files, "LONGEST", 3 * 2**20)
+    monkeypatch.setattr(fhir_files, "CHUNK", 2**18)
+    large = json.dumps(bundle(*[sodium(number) for number in range(20_000)])).encode()
+    assert len(large) > 4 * 2**20
+    (tmp_path / name).write_bytes(gzip.compress(large) if name.endswith(".gz") else large)
+    with pytest.raises(FileUnreadable, match=rf"{name}(.|\n)*jq -c"):
+        Read(tmp_path / name)
+    lines = b"\n".join(json.dumps(sodium(number)).encode() for number in range(20_000))
+    (tmp_path / "lines.ndjson").write_bytes(lines)
+    assert len(Read(tmp_path / "lines.ndjson").events) == 20_000  # as many in lines of their own
 
 
 def test_an_ordinary_archive_may_be_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

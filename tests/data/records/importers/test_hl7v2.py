@@ -570,11 +570,26 @@ def test_parts_are_files_that_hold_messages(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     (tmp_path / "4.hl7.gz").write_bytes(gzip.compress(GOOD.encode()))
     (tmp_path / "5.txt.gz").write_bytes(gzip.compress(GOOD.encode())[:20])
-    assert [part.name for part in HL7V2.parts(tmp_path)] == ["3", "4.hl7.gz", "a/1.HL7", "a/2.txt"]
+    (part,) = HL7V2.parts(tmp_path)
+    assert part.name == "3 to a/2.txt"
+    assert [file.relative_to(tmp_path).as_posix() for file in part.files] == ["3", "4.hl7.gz", "a/1.HL7", "a/2.txt"]
     assert [part.name for part in HL7V2.parts(tmp_path / "x.csv")] == ["x.csv"]
     for nothing in (tmp_path / "a" / "note.txt", tmp_path / "none"):
         with pytest.raises(DataError, match="no HL7 v2 messages"):
             HL7V2.parts(nothing)
+
+
+def test_many_small_files_are_one_part_and_what_is_refused_names_its_file(tmp_path: Path) -> None:
+    for number in range(300):
+        broken = "\rZZZ" if number == 123 else ""
+        text = message(f"PID|1||{number}", f"OBX|1|NM|1^A^LN||{number}||||||F{broken}")
+        (tmp_path / f"{number:03d}.hl7").write_text(text)
+    parts, rejects = HL7V2.parts(tmp_path), Rejects()
+    assert len(parts) < 5 and sum(len(part.files) for part in parts) == 300
+    found = [row for part in parts for table in HL7V2.read(part, rejects, Described()) for row in table.to_pylist()]
+    assert [row["numeric_value"] for row in found] == list(range(300))
+    assert [row["subject_id"] for row in found] == list(range(300))
+    assert [each["where"] for each in rejects.kept] == ["123.hl7, message 1"]
 
 
 def test_a_truncated_gzip_file_is_an_error(tmp_path: Path) -> None:

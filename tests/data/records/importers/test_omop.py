@@ -18,6 +18,7 @@ import pytest
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.core.registry import IMPORTERS
+from suwen.data.records import packed as packed_files
 from suwen.data.records.building import import_records
 from suwen.data.records.events import SCHEMA
 from suwen.data.records.importers.omop import OMOP
@@ -512,7 +513,7 @@ def test_files_cut_short_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_gzip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "UNSUSPECTED", 10_000_000)
+    monkeypatch.setattr(packed_files, "UNSUSPECTED", 10_000_000)
     (tmp_path / "PERSON.csv.gz").write_bytes(gzip.compress(PERSON.encode() + b"1,8507,1950,0,0\n" * 2_000_000))
     with pytest.raises(FileUnreadable, match="bytes become"):
         read(tmp_path)

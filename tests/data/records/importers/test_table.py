@@ -238,6 +238,19 @@ def test_members_of_a_large_zip_are_in_one_part_each_and_in_their_order() -> Non
     assert len({part.name for part in parts}) == len(parts)
 
 
+def test_many_small_files_of_a_table_are_one_part_and_what_is_refused_names_its_file(tmp_path: Path) -> None:
+    for number in range(300):
+        subject = "" if number == 123 else number
+        text = f"patient,test,taken,result,unit\n{subject},K,2001-01-01 00:00:00,{number},mmol/L\n"
+        (tmp_path / f"labs{number:03d}.csv").write_text(text)
+    write(tmp_path, mapping__yaml=OWN.replace("labs.*", "labs*.csv"))
+    parts, read = TableImporter("").parts(tmp_path), Read("", tmp_path)
+    assert len(parts) < 5 and len({part.name for part in parts}) == len(parts)
+    assert [each["numeric_value"] for each in read.events()] == [n for n in range(300) if n != 123]
+    kept = [each["where"] for rejects in read.rejects.values() for each in rejects.kept]
+    assert kept == ["labs123.csv, row 1"]
+
+
 def test_an_import_of_a_mapping_is_a_store_and_again_changes_nothing(tmp_path: Path) -> None:
     IMPORTERS._added["table-of-test"] = TableImporter()
     source = write(tmp_path / "source", mapping__yaml=OWN, labs__csv=LABS)

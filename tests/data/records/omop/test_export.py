@@ -268,7 +268,25 @@ def test_an_export_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="gone"):
         export_omop(tables(), tmp_path / "omop")
-    assert not list((tmp_path / "omop").iterdir())
+    assert not list(tmp_path.iterdir())
+
+
+def test_tables_take_their_places_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[Path] = []
+    for name in ("rename", "replace"):
+        real = getattr(Path, name)
+
+        def once(path: Path, target: Path, real: Any = real) -> Any:
+            if moved:
+                raise OSError("the machine was turned off")
+            moved.append(path)
+            return real(path, target)
+
+        monkeypatch.setattr(Path, name, once)
+    export_omop([table_of([(1, datetime(2020, 1, 1), "a", *NIL)])], tmp_path / "omop")
+    assert len(moved) == 1 and {"PERSON.csv", "CONCEPT.csv", "SUWEN_EVENT.csv"} <= {
+        file.name for file in (tmp_path / "omop").iterdir()
+    }
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:

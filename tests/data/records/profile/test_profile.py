@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from suwen.core.errors import DataError, NameUnknown
 from suwen.data.records.building import import_records
-from suwen.data.records.column_writer import NOWHEN
-from suwen.data.records.events import SCHEMA
+from suwen.data.records.events import NOWHEN, SCHEMA
 from suwen.data.records.profile.groups import band_of, bands
 from suwen.data.records.profile.kinds import kind_of
 from suwen.data.records.profile.people import EPOCH, SEXES, WIDTHS, spans

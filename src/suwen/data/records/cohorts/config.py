@@ -31,6 +31,9 @@ have their ends, and hold what they must. Files of ACES give the same labels, bu
   is for keys that are not known here (``other_cols``: a store's columns hold codes, times and values only).
 - A value that is NaN is none. To polars, and so to ACES, it is above every limit. Regular expressions are Python's.
 - Predictions before the subject's first event are left out, and counted.
+- ``suwen records label`` compares ``value_min`` and ``value_max`` in the units of suwen's table, where that has the
+  code and the unit (`suwen.data.records.units.table.standard_units`); the labels say which these are, and where a
+  predicate is left with more than one. ACES, and columns built without conversions, take the numbers as they stand.
 
 Beyond ACES, at the top level or in the window of the label: ``censoring: drop`` leaves out negative labels whose window
 goes on after the record ended, as ``requireTimeAtRisk`` with ``includeAllOutcomes`` does in OHDSI's

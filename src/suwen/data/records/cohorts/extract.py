@@ -29,8 +29,9 @@ from suwen.data.records.cohorts.kernels import (
 from suwen.data.records.cohorts.labels import Labels
 from suwen.data.records.cohorts.pages import release
 from suwen.data.records.cohorts.program import Program, program_of
-from suwen.data.records.column_writer import NOWHEN
+from suwen.data.records.cohorts.units import units_compared
 from suwen.data.records.columns import Columns
+from suwen.data.records.events import NOWHEN
 from suwen.data.records.kernels import DAY, processors, store_of
 
 SHARE = 16
@@ -124,6 +125,7 @@ def _labels(columns: Columns, cohort: Cohort, program: Program, rows: np.ndarray
         days=(until - rows[:, PREDICTED]) / DAY,
         funnel=funnel,
         unmatched=program.unmatched,
+        units=units_compared(cohort, columns),
         fingerprint=columns.fingerprint,
     )
 

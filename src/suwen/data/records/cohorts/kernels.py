@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from suwen.data.records.cohorts.program import ANY, BEFORE, CONDITION, FIRST, LAST, OFFSET, Aim, Matching
-from suwen.data.records.column_writer import NOWHEN
+from suwen.data.records.events import NOWHEN
 from suwen.data.records.kernels import Store, compiled
 
 PLACE, TRIGGERED, PREDICTED, COUNT, HAPPENED, FOLLOWED, COVERED, SEEN, WIDTH = range(9)

@@ -15,6 +15,7 @@ from suwen.core.errors import DataError, FileUnreadable
 from suwen.core.files import atomic_path, write_json
 from suwen.data.records.cohorts.config import Cohort
 from suwen.data.records.cohorts.funnel import Funnel
+from suwen.data.records.cohorts.units import told
 
 LABELS, SURVIVAL, ABOUT = "labels.parquet", "survival.parquet", "cohort.json"
 
@@ -50,6 +51,7 @@ class Labels:
             record or death.
         funnel: where triggers were lost.
         unmatched: predicates that no code of the store fits.
+        units: of the numbers that each predicate with limits is compared with: predicate → unit → events.
         fingerprint: of the store.
     """
 
@@ -65,6 +67,7 @@ class Labels:
     days: np.ndarray
     funnel: Funnel
     unmatched: tuple[str, ...]
+    units: Mapping[str, Mapping[str, int]]
     fingerprint: str
 
     def __len__(self) -> int:
@@ -113,12 +116,13 @@ class Labels:
             "censored_negative": self.censored_negative,
             "funnel": self.funnel.told(),
             "unmatched": list(self.unmatched),
+            "units": {name: dict(units) for name, units in self.units.items()},
             "store": self.fingerprint,
             "definition": {"digest": self.cohort.digest, **self.cohort.told()},
         }
 
     def lines(self) -> list[str]:
-        """For people: the funnel, how many are positive, and how far to believe the others."""
+        """For people: the funnel, how many are positive, how far to believe the others, and the units of limits."""
         found = self.funnel.lines(self.cohort.trigger)
         if self.values is not None:
             negative = len(self) - self.positive
@@ -127,7 +131,7 @@ class Labels:
             )
         if self.unmatched:
             found.append(f"no code of the store fits {', '.join(self.unmatched)}")
-        return found
+        return [*found, *told(self.units)]
 
     def write(self, folder: Path | str) -> Path:
         """Write ``labels.parquet``, ``cohort.json`` and, where there is a label, ``survival.parquet`` into a folder.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,13 +13,16 @@ from typing import Protocol
 import orjson
 
 from suwen.core.errors import FileUnreadable
+from suwen.data.records.packed import refuse_grown
 
 CHUNK = 2**20
 """Bytes read at a time."""
 
-MOST, RATIO = 2**27, 200
-"""An archive may expand to so many bytes in any case, and to so many times its own size: deflated text reaches 10 to 30
-times, what is made to fill a machine 1000 and more. A document, or a line, is in memory as a whole."""
+MOST = 2**27
+"""An archive may expand to so many bytes in any case; to more only if that is not suspicious (`refuse_grown`)."""
+
+LONGEST = 256 * 2**20
+"""Bytes of a document, or of a line, which is in memory as a whole, read and parsed: five to ten times as many."""
 
 LINES = (".ndjson", ".jsonl")
 SUFFIXES = (".json", *LINES)
@@ -49,6 +52,15 @@ class Opened:
 def damaged(name: str, error: Exception) -> FileUnreadable:
     """The error to raise for a file that is not what its name says."""
     return FileUnreadable(f"{name}: {error}", why="the file is cut short, damaged, or no UTF-8 JSON", fix=FIX)
+
+
+def too_long(name: str) -> FileUnreadable:
+    """The error to raise for what is longer than `LONGEST`."""
+    return FileUnreadable(
+        f"{name}: a document, or a line, longer than {LONGEST >> 20} MiB",
+        why="it is in memory as a whole, and takes there several times as much",
+        fix="write a resource a line: jq -c '.entry[].resource' BUNDLE.json > BUNDLE.ndjson",
+    )
 
 
 def is_fhir(name: str) -> bool:
@@ -129,12 +141,7 @@ class _Guard:
             FileUnreadable: that is too much for its size.
         """
         self._come += size
-        if self._come > MOST and self._come > RATIO * self._size:
-            raise FileUnreadable(
-                f"{self._file} has {self._size} bytes and expands to more than {self._come}",
-                why=f"more than {RATIO} times its size is no health record, and would fill the machine",
-                fix="unpack it yourself, if it is what you want",
-            )
+        refuse_grown(str(self._file), self._come, self._size, MOST)
 
 
 def _chunks(stream: _Stream, name: str, guard: _Guard) -> Iterator[bytes]:
@@ -156,20 +163,43 @@ def _range(stream: _Stream, start: int, stop: int | None) -> Iterator[bytes]:
         yield chunk
 
 
-def lines_of(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Lines, without what ends them, some at a time; a byte order mark is dropped."""
+def lines_of(one: Opened) -> Iterator[list[bytes]]:
+    """Lines, without what ends them, some at a time; a byte order mark is dropped.
+
+    Raises:
+        FileUnreadable: a line is longer than `LONGEST`.
+    """
     pieces: list[bytes] = []
-    first = True
-    for chunk in chunks:
+    first, held = True, 0
+    for chunk in one.chunks:
         if first:
             chunk, first = chunk.removeprefix(BOM), False
         lines = chunk.split(b"\n")
         if len(lines) > 1:
             lines[0] = b"".join((*pieces, lines[0]))
-            pieces = []
+            pieces, held = [], 0
+        held += len(lines[-1])
+        if held > LONGEST:
+            raise too_long(one.name)
         pieces.append(lines.pop())
         yield lines
     yield [b"".join(pieces)]
+
+
+def whole_of(one: Opened) -> bytes:
+    """All bytes of a document; a byte order mark is dropped.
+
+    Raises:
+        FileUnreadable: it is longer than `LONGEST`.
+    """
+    pieces: list[bytes] = []
+    held = 0
+    for chunk in one.chunks:
+        held += len(chunk)
+        if held > LONGEST:
+            raise too_long(one.name)
+        pieces.append(chunk)
+    return b"".join(pieces).removeprefix(BOM)
 
 
 def first_type(file: Path) -> str:

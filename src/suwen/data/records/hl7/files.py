@@ -14,14 +14,12 @@ from typing import BinaryIO, Protocol
 
 from suwen.core.errors import FileUnreadable
 from suwen.data.records.hl7.message import ENVELOPE, NO_HEADER
+from suwen.data.records.packed import refuse_grown
+from suwen.data.records.rejects import LONGEST as KEPT_OF
 
 CHUNK = 1 << 20
 LONGEST = 64 * 2**20
 """Bytes of a message; a longer one is refused: it would have to be held."""
-
-BOMB_BYTES, BOMB_RATIO = 2**30, 200
-"""A gzip file is refused when it has grown to more bytes than that, and to so many times its size. Messages, which
-repeat themselves, shrink 5 to 50 times; zeros, 1000 times."""
 
 TOO_LONG = f"message longer than {LONGEST >> 20} MiB"
 WRONG_BYTES = "bytes that are not of the encoding of MSH-18 (UTF-8 where it names none)"
@@ -170,7 +168,7 @@ def _encoding(message: bytes) -> str:
 def _decoded(message: bytes, number: int, refuse: Refuse) -> str | None:
     """Strictly: no byte is ever replaced."""
     name = CODECS.get(_encoding(message))
-    record = "MSH" + message[:4000].decode("utf-8", "backslashreplace")
+    record = "MSH" + message[: 4 * KEPT_OF].decode("utf-8", "backslashreplace")
     if name is None:
         refuse(WRONG_NAME, number, record)
         return None
@@ -230,10 +228,6 @@ class Bytes:
                 fix=f"iconv -f UTF-16 -t UTF-8 {self.path.name}",
             )
         self.given += len(found)
-        if self._packed and self.given > BOMB_BYTES and self.given > BOMB_RATIO * self._file.tell():
-            raise FileUnreadable(
-                f"{self.path} grows more than {BOMB_RATIO} times when it is expanded ({self.given:,} bytes so far)",
-                why="messages do not shrink like that: it looks made to fill a memory or a disk",
-                fix="if it is what it should be, expand it with gunzip first",
-            )
+        if self._packed:
+            refuse_grown(str(self.path), self.given, self._file.tell())
         return found

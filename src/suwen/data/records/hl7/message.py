@@ -1,11 +1,10 @@
 r"""HL7 v2 messages as text: separators, segments, fields and what is inside them, escapes.
 
 A message is lines of fields (HL7 v2.5.1, chapter 2). Nothing is split before it is asked for, and nothing is unescaped
-that holds no escape character: a message stays a list of strings.
+that holds no escape character.
 
-    message = Message("MSH|^~\\&|LAB|…|ORU^R01|…\rPID|1||17^^^A^MR\r")
-    message.kind                                        # ("ORU", "R01")
-    message.separators.parts(message.fields("PID|1||17^^^A^MR")[3])   # ["17", "", "", "A", "MR"]
+    separators = Separators.of("MSH|^~\\&|LAB|…|ORU^R01|…")
+    separators.parts("17^^^A^MR")                       # ["17", "", "", "A", "MR"]
 """
 
 from __future__ import annotations
@@ -177,69 +176,3 @@ def _separators(field: str, encoding: str) -> Separators:
 
 def _separates(character: str) -> bool:
     return character.isascii() and character.isprintable() and not character.isalnum() and character not in ' "'
-
-
-class Message:
-    """One message.
-
-    Args:
-        text: its segments, MSH first, each ended by CR, LF or both.
-
-    Raises:
-        NotAMessage: no MSH, or separators that are none.
-    """
-
-    def __init__(self, text: str) -> None:
-        if "\n" in text:
-            text = text.replace("\n", END_OF_SEGMENT)
-        self.segments = [line for line in text.split(END_OF_SEGMENT) if line]
-        if not self.segments or not self.segments[0].startswith("MSH"):
-            raise NotAMessage(NO_HEADER)
-        self.separators = Separators.of(self.segments[0])
-
-    def fields(self, segment: str) -> list[str]:
-        """Fields of a segment by their number: 0 is its name. MSH-1 is the separator itself."""
-        return fields_of(segment, self.separators.field)
-
-    def all(self, name: str) -> list[list[str]]:
-        """The fields of each segment of a name."""
-        split = map(self.fields, self.segments)
-        return [fields for fields in split if fields[0] == name]
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        """Code and trigger of MSH-9, as ``("ADT", "A01")``; empty where it says none."""
-        code, trigger = (*self.separators.parts(self._header(9)), "")[:2]
-        return code, trigger
-
-    @property
-    def control_id(self) -> str:
-        """MSH-10."""
-        return self._header(10)
-
-    def _header(self, number: int) -> str:
-        fields = self.fields(self.segments[0])
-        return fields[number] if number < len(fields) else ""
-
-
-def fields_of(segment: str, separator: str) -> list[str]:
-    """Fields of a segment by their number; field 1 of a header is the separator."""
-    fields = segment.split(separator)
-    if fields[0] in HEADERS:
-        fields.insert(1, separator)
-    return fields
-
-
-def built(segments: list[list[list[str]]], separators: Separators) -> str:
-    """The text of a message.
-
-    Args:
-        segments: of each its name and fields, of each its components as plain text; MSH goes on with MSH-3.
-        separators: to write.
-    """
-    lines = []
-    for segment in segments:
-        name, *fields = (separators.component.join(map(separators.escaped, field)) for field in segment)
-        start = [name, separators.encoding] if name == "MSH" else [name]
-        lines.append(separators.field.join([*start, *fields]) + END_OF_SEGMENT)
-    return "".join(lines)

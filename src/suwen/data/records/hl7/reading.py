@@ -146,6 +146,12 @@ class Reading:
         self.occurred: int | None = None
         self.recorded: int | None = None
 
+    def begin_file(self, name: str) -> None:
+        """Another file of the part begins: messages and batches are counted anew."""
+        self.name = name
+        self.batch_began = self.number = 0
+        self.no_order()
+
     def new_frame(self, header: str, key: tuple[str, str, str]) -> Frame:
         """How a message with this header is written.
 

@@ -21,7 +21,6 @@ from suwen.core.errors import DataError
 from suwen.data.records.events import BATCH
 from suwen.data.records.fhir.draft import MIXED, Draft, NotAnEvent
 from suwen.data.records.fhir.files import (
-    BOM,
     LINES,
     Opened,
     damaged,
@@ -30,16 +29,14 @@ from suwen.data.records.fhir.files import (
     lines_of,
     opened,
     recognised,
+    whole_of,
 )
 from suwen.data.records.fhir.references import Scope
 from suwen.data.records.fhir.resources import READ, map_resource
 from suwen.data.records.fhir.values import Json
-from suwen.data.records.pieces import ends_of_pieces
+from suwen.data.records.pieces import GROUP, ends_of_pieces, name_of_group
 from suwen.data.records.rejects import KEPT, Rejects
 from suwen.data.records.source import Described, Part
-
-GROUP = 32 * 2**20
-"""Bytes of small files that are read as one part."""
 
 PIECE = 256 * 2**20
 """Bytes of an NDJSON file that are read as one part."""
@@ -125,9 +122,7 @@ class FhirImporter:
 
 
 def _group(files: Sequence[Path], root: Path) -> Part:
-    names = [file.relative_to(root).as_posix() for file in files]
-    name = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-    return Part(name, tuple(files), sum(file.stat().st_size for file in files))
+    return Part(name_of_group(files, root), tuple(files), sum(file.stat().st_size for file in files))
 
 
 def _pieces(file: Path, root: Path, medications: Sequence[Path]) -> list[Part]:
@@ -140,10 +135,17 @@ def _pieces(file: Path, root: Path, medications: Sequence[Path]) -> list[Part]:
     others = tuple(medications) if kind.startswith(_DRUG) and kind != _DRUG else ()
     extra = {"medications": len(others)} if others else {}
     if not file.name.lower().endswith(LINES) or file.stat().st_size <= PIECE:
-        return [Part(name, (file, *others), file.stat().st_size, extra)]
+        return [Part(name, (file, *others), file.stat().st_size, extra, beside=len(others))]
     ends = ends_of_pieces(file, PIECE)
     return [
-        Part(f"{name}#{number}", (file, *others), stop - start, {**extra, "start": start, "stop": stop})
+        Part(
+            f"{name}#{number}",
+            (file, *others),
+            stop - start,
+            {**extra, "start": start, "stop": stop},
+            span=(start, stop),
+            beside=len(others),
+        )
         for number, (start, stop) in enumerate(zip([0, *ends], ends, strict=False))
     ]
 
@@ -170,9 +172,8 @@ class _Reading:
 
     def document(self, one: Opened) -> Iterator[pa.Table]:
         """One JSON value: a resource, a Bundle, or a list of such."""
-        data = b"".join(one.chunks).removeprefix(BOM)
         try:
-            value = orjson.loads(data)
+            value = orjson.loads(whole_of(one))
         except orjson.JSONDecodeError as error:
             raise damaged(one.name, error) from error
         yield from self._any(value, one.name)
@@ -259,7 +260,7 @@ def _parsed(one: Opened) -> Iterator[tuple[int, Any]]:
         FileUnreadable: a line is no JSON.
     """
     number = 0
-    for lines in lines_of(one.chunks):
+    for lines in lines_of(one):
         for line in lines:
             number += 1
             try:

@@ -23,6 +23,7 @@ from suwen.data.records.hl7.message import ENVELOPE, HEADERS, NotAMessage
 from suwen.data.records.hl7.reading import Frame, Reading
 from suwen.data.records.hl7.segments import MESSAGES, SEGMENTS, Handler, envelope
 from suwen.data.records.hl7.times import offset_of
+from suwen.data.records.pieces import groups_of, name_of_group
 from suwen.data.records.rejects import Rejects
 from suwen.data.records.source import Described, Part
 
@@ -44,7 +45,7 @@ class HL7v2:
     )
 
     def parts(self, source: Path) -> Sequence[Part]:
-        """A part a file.
+        """Small files in groups, others a part each.
 
         Raises:
             DataError: there are no messages.
@@ -60,7 +61,16 @@ class HL7v2:
                 fix="give a file or a folder with such",
             )
         root = source if source.is_dir() else source.parent
-        return [Part(path.relative_to(root).as_posix(), (path,), path.stat().st_size) for path in files]
+        sizes = {path: path.stat().st_size for path in files}
+        return [
+            Part(
+                name_of_group(group, root),
+                tuple(group),
+                sum(sizes[path] for path in group),
+                {"root": str(root)} if len(group) > 1 else {},
+            )
+            for group in groups_of(sizes.items())
+        ]
 
     def read(self, part: Part, rejects: Rejects, described: Described) -> Iterator[pa.Table]:
         """Batches of events, in the order of the file.
@@ -75,12 +85,15 @@ class HL7v2:
             reading.refuse(reason, record)
 
         for path in part.files:
+            if len(part.files) > 1:
+                reading.begin_file(path.relative_to(part.options["root"]).as_posix())
             with Bytes(path) as stream:
                 for number, text in texts(stream.read, refuse):
                     reading.number = number
                     read_message(reading, text)
                     if len(reading.flat) >= BATCH * len(SCHEMA):
                         yield reading.taken()
+        reading.name = part.name
         reading.finish()
         if reading.flat:
             yield reading.taken()

@@ -43,7 +43,10 @@ class MedsImporter:
                 fix="name the folder that holds data/ and metadata/",
             )
         codes = (source / CODES,) if (source / CODES).is_file() else ()
-        return [Part(file.relative_to(source).as_posix(), (file, *codes), file.stat().st_size) for file in files]
+        return [
+            Part(file.relative_to(source).as_posix(), (file, *codes), file.stat().st_size, beside=len(codes))
+            for file in files
+        ]
 
     def read(self, part: Part, rejects: Rejects, described: Described) -> Iterator[pa.Table]:
         """Batches of events.

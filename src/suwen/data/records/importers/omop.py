@@ -25,10 +25,9 @@ from suwen.data.records.omop.vocabulary import vocabulary
 from suwen.data.records.rejects import KEPT, Rejects
 from suwen.data.records.source import Described, Part
 from suwen.data.records.tables import casts
-from suwen.data.records.tables.sheets import batches, pieces, require
+from suwen.data.records.tables.sheets import BROKEN_ROW, batches, pieces, require
 from suwen.data.records.tables.zones import Zones
 
-BROKEN_ROW = "too few or too many fields"
 DERIVED = "derived from a table that is imported"
 
 
@@ -61,6 +60,8 @@ class OmopImporter:
                 (file, *(each for each in shared if each != file)),
                 piece[1] - piece[0],
                 {"told": EXTRA in others, "derived": _has_rows(others.get(_origin(name), [])), "piece": piece},
+                span=piece,
+                beside=sum(each != file for each in shared),
             )
             for name in mapped
             for file in tables[name]

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from suwen.core.errors import DataError
 from suwen.data.records.events import BATCH
+from suwen.data.records.pieces import groups_of, name_of_group
 from suwen.data.records.rejects import KEPT, Rejects
 from suwen.data.records.source import Described, Part
 from suwen.data.records.tables import casts
@@ -33,10 +34,10 @@ from suwen.data.records.tables.files import (
 )
 from suwen.data.records.tables.mapping import ROW, SHIPPED, Lookup, Mapping, Table, read_mapping, shipped
 from suwen.data.records.tables.rows import JOIN, Joined, Rows, nothing
+from suwen.data.records.tables.sheets import BROKEN_ROW
 from suwen.data.records.tables.zones import Zones
 
 OWN = "mapping.yaml"
-BROKEN_ROW = "too few or too many fields"
 NOT_MAPPED = "table not mapped: "
 
 PACKED = 4 * 2**20
@@ -61,7 +62,7 @@ class TableImporter:
         return _mapping(str(SHIPPED / f"{self.name}.yaml"), 0).summary
 
     def parts(self, source: Path) -> Sequence[Part]:
-        """A file each; members of a zip some at a time.
+        """Small files of a table, and members of a zip, some at a time; other files one each.
 
         Raises:
             DataError: the mapping cannot be, no file is of it, or a file lacks a column.
@@ -91,14 +92,17 @@ class TableImporter:
         for number, found in enumerate(assigned.values()):
             joined = beside if mapping.tables[number].join else ()
             for name, some in _grouped(found, root):
-                files = tuple(dict.fromkeys((some[0].file, *own, *joined)))
+                its = tuple(dict.fromkeys(each.file for each in some))
+                others = [file for file in dict.fromkeys((*own, *joined)) if file not in its]
                 named = [each.member for each in some] if some[0].member else []
                 parts.append(
                     Part(
                         name,
-                        files,
+                        (*its, *others),
                         sum(each.size for each in some),
                         {**told, "table": number, "members": named, "source": str(source)},
+                        beside=len(others),
+                        rules=mapping.digest,
                     )
                 )
         taken = {entry for found in (*assigned.values(), *lookups.values()) for entry in found}
@@ -127,7 +131,8 @@ class TableImporter:
         options = part.options
         file = SHIPPED / f"{self.name}.yaml" if self.name else Path(options["mapping"])
         mapping = _mapping(str(file), file.stat().st_mtime_ns)
-        entries = [Entry(part.files[0], member) for member in options["members"]] or [Entry(part.files[0])]
+        members = [Entry(part.files[0], member) for member in options["members"]]
+        entries = members or [Entry(each) for each in part.files[: len(part.files) - part.beside]]
         with Shelf() as shelf:
             if options["table"] is None:
                 for entry in entries:
@@ -186,13 +191,14 @@ def _refuse_missing_columns(shelf: Shelf, entry: Entry, table: Table, lookups: d
 
 
 def _grouped(entries: Sequence[Entry], root: Path) -> Iterator[tuple[str, list[Entry]]]:
-    """A file by itself; members of a zip together, up to `PACKED` bytes."""
-    for file, some in groupby(entries, key=lambda entry: entry.file):
-        name = file.relative_to(root).as_posix()
-        members = list(some)
-        if not members[0].member:
-            yield name, members
-            continue
+    """Files of a folder together, up to `GROUP` bytes; members of a zip, up to `PACKED` bytes."""
+    plain = {entry.file: entry for entry in entries if not entry.member}
+    for _, beside in groupby(plain, key=lambda file: file.parent):
+        for files in groups_of((file, plain[file].size) for file in beside):
+            yield name_of_group(files, root), [plain[file] for file in files]
+    packed = (entry for entry in entries if entry.member)
+    for file, some in groupby(packed, key=lambda entry: entry.file):
+        name, members = file.relative_to(root).as_posix(), list(some)
         before, group = 0, np.cumsum([0, *(each.size for each in members[:-1])]) // PACKED
         for number in np.unique(group).tolist():
             end = int(np.searchsorted(group, number, "right"))
@@ -200,9 +206,15 @@ def _grouped(entries: Sequence[Entry], root: Path) -> Iterator[tuple[str, list[E
             before = end
 
 
+def _each(entries: Sequence[Entry], root: Path) -> Iterator[tuple[str, list[Entry]]]:
+    """A file, of which each has a reason of its own; members of a zip as in `_grouped`."""
+    for _, some in groupby(entries, key=lambda entry: entry.file):
+        yield from _grouped(list(some), root)
+
+
 def _left_over(mapping: Mapping, entries: Sequence[Entry], root: Path, told: dict[str, str]) -> Iterator[Part]:
     """Parts that only count what is not mapped. Members of a zip go by its name: there may be thousands."""
-    for name, some in _grouped(entries, root):
+    for name, some in _each(entries, root):
         known = [why for glob, why in mapping.unmapped.items() if matches(some[0], [glob])]
         table = some[0].file.name if some[0].member else some[0].table
         options = {

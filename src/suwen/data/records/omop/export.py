@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
-from suwen.core.files import atomic_path
+from suwen.core.files import atomic_folder
 from suwen.data.records.events import SCHEMA
 from suwen.data.records.exporting import Exported, refuse_full, whole_subjects
 from suwen.data.records.omop.concepts import Concepts
@@ -41,7 +41,7 @@ CONSTANT = {"note": {"encoding_concept_id": 0, "language_concept_id": 0}}
 
 
 def export_omop(tables: Iterable[pa.Table], out: Path, codes: pa.Table | None = None) -> Exported:
-    """Write events as OMOP tables.
+    """Write events as OMOP tables: all of them, or, on any failure, none.
 
     Args:
         tables: of `SCHEMA`, all events of a subject one after another, by time.
@@ -50,11 +50,12 @@ def export_omop(tables: Iterable[pa.Table], out: Path, codes: pa.Table | None = 
 
     Raises:
         DataError: the folder holds other files; a time is outside of the years 1 to 9999; subjects lie apart.
+        SuwenError: the disk is full.
     """
     refuse_full(out)
     events = subjects = 0
-    with ExitStack() as stack:
-        files = _Files(out, stack)
+    with atomic_folder(out) as folder, ExitStack() as stack:
+        files = _Files(folder, stack)
         concepts = Concepts(codes)
         for chunk in map(OmopChunk, whole_subjects(tables)):
             events += len(chunk.events)
@@ -133,15 +134,15 @@ LAYOUTS: dict[str, pa.Schema] = {
 
 
 class _Files:
-    """The tables as they are written: all of them take their places when everything is done, or none does."""
+    """The tables as they are written."""
 
     def __init__(self, out: Path, stack: ExitStack) -> None:
         self.rows: Counter[str] = Counter()
         self._ids: Counter[str] = Counter()
         self._writers = {}
         for name, layout in LAYOUTS.items():
-            temporary = stack.enter_context(atomic_path(out / f"{name.upper()}.csv"))
-            self._writers[name] = stack.enter_context(pv.CSVWriter(temporary, layout))
+            file = out / f"{name.upper()}.csv"
+            self._writers[name] = stack.enter_context(pv.CSVWriter(file, layout))
 
     def ids(self, name: str, count: int) -> np.ndarray:
         """The next numbers of rows of a table."""

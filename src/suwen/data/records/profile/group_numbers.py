@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from suwen.data.records.column_writer import NOWHEN
+from suwen.data.records.events import NOWHEN
 from suwen.data.records.profile import kinds as names
 from suwen.data.records.profile.disclosure import Count, part, partition, years
 from suwen.data.records.profile.people import SEXES

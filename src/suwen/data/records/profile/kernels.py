@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from suwen.data.records.column_writer import NOWHEN
+from suwen.data.records.events import NOWHEN
 from suwen.data.records.kernels import DAY, compiled
 
 ROLE_BIRTH, ROLE_DEATH, ROLE_FEMALE, ROLE_MALE, ROLE_OTHER, ROLE_UNKNOWN = 1, 2, 4, 8, 16, 32
@@ -40,6 +40,33 @@ def _person(times: np.ndarray, codes: np.ndarray, roles: np.ndarray, begin: int,
         else:
             flags |= role
     return flags, born, died
+
+
+@compiled
+def _count_odd(
+    time: int, known: int, born: int, died: int, latest: int, oldest: int, odd: np.ndarray,
+) -> None:  # fmt: skip
+    """Count what is odd about an event that has a time; `known` is `NOWHEN` where nothing else is said."""
+    if known < time and known != NOWHEN:
+        odd[O_FORESEEN] += 1
+    if time < born:
+        odd[O_UNBORN] += 1
+    if time > latest:
+        odd[O_FUTURE] += 1
+    if time < oldest:
+        odd[O_ANCIENT] += 1
+    if died != NOWHEN and time - died > DAY:
+        odd[O_LATER] += 1
+
+
+@compiled
+def _count_subject(year: int, widths: np.ndarray, place: np.ndarray, subjects: np.ndarray) -> None:
+    """Count a subject in a year, once in all that are put together; `place` is where it was counted last."""
+    for each in range(len(widths)):
+        together = year // widths[each]
+        if together != place[each]:
+            place[each] = together
+            subjects[each, together] += 1
 
 
 @compiled
@@ -79,19 +106,10 @@ def walk_people(
         place[:] = -1
         for event in range(begin, end):
             time = times[event]
-            if late and available[event] < time and available[event] != NOWHEN:
-                odd[O_FORESEEN] += 1
             if time == NOWHEN:
                 timeless += 1
                 continue
-            if time < born:
-                odd[O_UNBORN] += 1
-            if time > latest:
-                odd[O_FUTURE] += 1
-            if time < oldest:
-                odd[O_ANCIENT] += 1
-            if died != NOWHEN and time - died > DAY:
-                odd[O_LATER] += 1
+            _count_odd(time, available[event] if late else NOWHEN, born, died, latest, oldest, odd)
             if roles[codes[event]] == ROLE_BIRTH:
                 continue
             if time < edges[0] or time >= edges[-1]:
@@ -107,11 +125,7 @@ def walk_people(
             events[year] += 1
             if year != seen:
                 seen = year
-                for each in range(len(widths)):
-                    together = year // widths[each]
-                    if together != place[each]:
-                        place[each] = together
-                        subjects[each, together] += 1
+                _count_subject(year, widths, place, subjects)
     return timeless, outside
 
 

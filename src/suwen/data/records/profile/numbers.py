@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from suwen.data.records.column_writer import NOWHEN
-from suwen.data.records.events import END, START
+from suwen.data.records.events import END, NOWHEN, START
 from suwen.data.records.profile import kinds as names
 from suwen.data.records.profile.disclosure import OLDEST_AGE, SMALLEST, cell, part, partition, pooled, share, years
 from suwen.data.records.profile.group_numbers import groups_told

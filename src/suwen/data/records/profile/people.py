@@ -7,9 +7,8 @@ from datetime import datetime
 
 import numpy as np
 
-from suwen.data.records.column_writer import NOWHEN
 from suwen.data.records.columns import Columns
-from suwen.data.records.events import BIRTH, DEATH
+from suwen.data.records.events import BIRTH, DEATH, NOWHEN
 from suwen.data.records.kernels import DAY, store_of
 from suwen.data.records.profile import kernels, kinds
 from suwen.data.records.quality import OLDEST

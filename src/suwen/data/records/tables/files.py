@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 
 from suwen.core.errors import DataError, FileUnreadable
 from suwen.data.records.events import BATCH
+from suwen.data.records.packed import refuse_grown
 from suwen.data.records.tables.mapping import Files, pieces
-from suwen.data.records.tables.sheets import guarded, refuse_grown
+from suwen.data.records.tables.sheets import guarded
 
 ENDINGS = (".csv", ".tsv", ".psv", ".txt", ".parquet")
 BLOCK = 8 * 2**20
@@ -187,7 +188,7 @@ class Shelf:
         if entry.file not in self._zips:
             self._zips[entry.file] = _opened_zip(entry.file)
         inside = self._zips[entry.file].getinfo(entry.member)  # no more than it says is read of it
-        refuse_grown(inside.file_size, inside.compress_size, entry.name)
+        refuse_grown(entry.name, inside.file_size, inside.compress_size)
         return self._zips[entry.file].open(entry.member)
 
 

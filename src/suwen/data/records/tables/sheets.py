@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from suwen.core.errors import FileUnreadable
 from suwen.data.records.events import BATCH
+from suwen.data.records.packed import refuse_grown
 from suwen.data.records.pieces import ends_of_pieces
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
@@ -28,12 +29,10 @@ BLOCK = 8 * 2**20
 PIECE = 128 * 2**20
 """Bytes of a CSV that are read as one part."""
 
-EXPANSION, UNSUSPECTED = 200, 2**30
-"""A compressed file may become so many times as large, once it is past so many bytes. Deflate reaches 1032 (RFC 1951)
-with nothing but repetition; tables of records come to 5 to 20."""
-
 NULLS = ["", "NULL", "\\N"]
 """Unquoted, this is nothing. Quoted, it is text."""
+
+BROKEN_ROW = "too few or too many fields"
 
 OnBadRow = Callable[[str], None]
 
@@ -258,20 +257,6 @@ def guarded(packed: pa.NativeFile | IO[bytes], size: int, name: str) -> pa.Nativ
     return pa.PythonFile(_Guarded(packed, size, name), mode="r")
 
 
-def refuse_grown(given: int, size: int, name: str) -> None:
-    """Turn away what is made to fill a machine.
-
-    Raises:
-        FileUnreadable: so many bytes have come, or will come, out of so few.
-    """
-    if given > UNSUSPECTED and given > EXPANSION * size:
-        raise FileUnreadable(
-            f"{name}: {size:,} bytes become {given:,}, or more",
-            why=f"a table that is packed to less than 1/{EXPANSION} is a bomb, or has nothing but repetition in it",
-            fix="unpack it yourself, if you trust it, and import the CSV",
-        )
-
-
 class _Guarded(io.RawIOBase):
     """A gzip file that may not grow without end."""
 
@@ -296,5 +281,5 @@ class _Guarded(io.RawIOBase):
         """
         given = bytes(self._stream.read(size if size >= 0 else None))
         self._given += len(given)
-        refuse_grown(self._given, self._size, self._name)
+        refuse_grown(self._name, self._given, self._size)
         return given
