@@ -24,7 +24,7 @@ BUNDLE = {
                 "code": {"coding": [{"system": "http://loinc.org", "code": "718-7", "display": "Hemoglobin"}]},
                 "subject": {"reference": "Patient/12"},
                 "effectiveDateTime": "2020-01-02T03:04:05Z",
-                "valueQuantity": {"value": 13.5, "unit": "g/dL"},
+                "valueQuantity": {"value": 13.6, "unit": "g/dL"},
             }
         },
         {"resource": {"resourceType": "Device", "id": "d"}},
@@ -61,11 +61,11 @@ def test_a_timeline_tells_values_units_and_words(store: Path) -> None:
         "time": "2020-01-02 03:04:05",
         "code": "LOINC//718-7",
         "description": "Hemoglobin",
-        "value": 13.5,
+        "value": 13.6,
         "unit": "g/dL",
     }
     lines = run("timeline", store, 12).splitlines()
-    assert "2020-01-02 03:04:05  LOINC//718-7  Hemoglobin  13.5 g/dL" in lines
+    assert "2020-01-02 03:04:05  LOINC//718-7  Hemoglobin  13.6 g/dL" in lines
     assert [json.loads(line)["code"] for line in run("timeline", store, 12, "--json").splitlines()] == [
         event["code"] for event in events
     ]

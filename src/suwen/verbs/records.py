@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -92,13 +93,18 @@ def timeline(store: str | Path, subject: int | str) -> Iterator[dict[str, Any]]:
             "time": _told(row["time"]),
             "code": row["code"],
             "description": texts.get(row["code"]),
-            "value": row.get("numeric_value"),
+            "value": _shortest(row.get("numeric_value")),
             "unit": row.get("unit"),
             "text": row.get("text_value"),
             "available_time": _told(row.get("available_time")),
             "encounter": row.get("encounter_id"),
         }
         yield {name: value for name, value in told.items() if value is not None}
+
+
+def _shortest(value: float | None) -> float | None:
+    """The shortest decimal that is the same float32: 15.6, where its double would be 15.600000381469727."""
+    return None if value is None else float(str(np.float32(value)))
 
 
 def numbers(store: str | Path, *, by: str | None = None, show_all: bool = False) -> dict[str, Any]:

@@ -248,7 +248,7 @@ def test_a_large_file_is_never_held_whole() -> None:
     message, many = TWO[0].encode(), 300_000
     chunks = iter([message * 10_000] * (many // 10_000))
     longest = count = 0
-    for block in hl7_files._blocks(lambda _: next(chunks, b"")):
+    for block, _last in hl7_files._blocks(lambda _: next(chunks, b"")):
         assert block is not None
         longest, count = max(longest, len(block)), count + block.count(b"MSH|")
     assert count == many
