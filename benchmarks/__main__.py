@@ -66,6 +66,10 @@ BENCHMARKS = {
         "benchmarks.record_features:record_features",
         "lab values in windows before labels: suwen's kernels against DuckDB and Polars",
     ),
+    "record-model": (
+        "benchmarks.record_model:record_model",
+        "the model of records: tokens a second, and few and all labels beside trees and the best possible",
+    ),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""

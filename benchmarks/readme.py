@@ -40,6 +40,7 @@ ORDER = (
     "record-import",
     "record-features",
     "cohorts",
+    "record-model",
 )
 
 

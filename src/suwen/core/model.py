@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from suwen.core.calibration import Calibration
 from suwen.core.encoder import build_encoder
+from suwen.core.inputs import on_device
 from suwen.core.registry import HEADS, READERS, TASKS, VERBS
 
 if TYPE_CHECKING:
@@ -90,11 +91,11 @@ class Model:
         adapter = getattr(self.encoder, "adapter", None)
         return self if adapter is None else replace(self, encoder=adapter.merged(self.encoder))
 
-    def logits(self, inputs: Tensor) -> Tensor:
+    def logits(self, inputs: Any) -> Tensor:
         """WᵀZ + b for one batch of inputs."""
         return self.head(self.encoder(inputs))
 
-    def see(self, inputs: Tensor, views: tuple[str, ...] | None = None) -> tuple[Tensor, Tensor]:
+    def see(self, inputs: Any, views: tuple[str, ...] | None = None) -> tuple[Tensor, Tensor]:
         """Logits ``(B, …)`` averaged over the test-time views, and pooled features ``(B, D)`` of the plain one.
 
         Views are averaged in logit space; temperature scaling then corrects their confidence.
@@ -107,7 +108,7 @@ class Model:
         seen = [run(view) for view in expand(inputs, self.views if views is None else views)]
         return torch.stack([logits for logits, _ in seen]).mean(0), seen[0][1]
 
-    def _run(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def _run(self, inputs: Any) -> tuple[Tensor, Tensor]:
         features = self.encoder(inputs)
         return self.head(features).float(), features.pooled.float()
 
@@ -121,18 +122,18 @@ class Model:
         found: list[tuple[np.ndarray, np.ndarray]] = []
         with evaluating(self.parts().values()), torch.inference_mode():
             for start in range(0, max(1, len(rows)), batch_size):
-                inputs = torch.from_numpy(dataset.take(rows[start : start + batch_size])).to(self.device)
+                inputs = on_device(dataset.take(rows[start : start + batch_size]), self.device)
                 logits, pooled = self.see(inputs, views)
                 found.append((logits.cpu().numpy(), pooled.cpu().numpy()))
         logits_of_all, pooled_of_all = zip(*found, strict=True)
         return np.concatenate(logits_of_all), np.concatenate(pooled_of_all)
 
-    def answer(self, inputs: Tensor) -> list[Prediction]:
-        """One Prediction an input; inputs far from the training data get none."""
+    def answer(self, inputs: Any) -> list[Prediction]:
+        """One Prediction an input (a tensor, or a dict of them); inputs far from the training data get none."""
         import torch
 
         with evaluating(self.parts().values()), torch.inference_mode():
-            logits, pooled = self.see(inputs.to(self.device))
+            logits, pooled = self.see(on_device(inputs, self.device))
         answers = self.head.decode(logits.cpu(), self.calibration)
         if self.domain is not None:
             limit = float(self.domain.limit[0])

@@ -19,3 +19,12 @@ class Preprocess(Protocol):
     def model_dump(self) -> dict[str, Any]:
         """All settings, JSON-able."""
         ...
+
+
+def settings_of(preprocess: Preprocess) -> dict[str, Any]:
+    """What of it stands in a recipe: its ``settings()`` where it has more than was chosen (a vocabulary that the
+    training subjects give again), else all of it.
+    """
+    chosen = getattr(preprocess, "settings", preprocess.model_dump)
+    found: dict[str, Any] = chosen()
+    return found

@@ -64,6 +64,7 @@ class Task:
             (`suwen.learn.objectives.pseudo_labels`), or None.
         baselines: names of what is printed beside the model.
         labelled: whether it learns from labels; an objective that does not is started by ``suwen pretrain``.
+        probe: the reader of labelled data on which a pretraining's features are judged; None is its own reader.
         recipe: settings that differ from the general defaults.
     """
 
@@ -82,6 +83,7 @@ class Task:
     unlabelled: str | None = None
     baselines: tuple[str, ...] = ()
     labelled: bool = True
+    probe: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def bind(self, encoder: Encoder, head: Head, recipe: Recipe) -> nn.Module:

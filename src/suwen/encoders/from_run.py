@@ -41,6 +41,7 @@ def encoder_of_run(
             why="its first layer has no place for them",
             fix=f"--set inputs.channels={theirs}",
         )
+    _same_vocabulary(path, model.preprocess, preprocess)
     encoder = build_encoder(**(model.encoder.config | options), preprocess=preprocess, needs=needs)
     try:
         encoder.load_state_dict(model.encoder.state_dict())  # type: ignore[attr-defined]
@@ -55,3 +56,18 @@ def encoder_of_run(
     if model is loaded:
         encoder.origin = {"path": path, "sha256": Run(path).fingerprint(), "options": options}  # type: ignore[attr-defined]
     return encoder
+
+
+def _same_vocabulary(path: str, theirs: Preprocess, ours: Preprocess) -> None:
+    """Where inputs are tokens, the weights of each belong to what it stands for.
+
+    Raises:
+        RecipeError: they stand for something else.
+    """
+    known, asked = (getattr(each, "digest", None) for each in (theirs, ours))
+    if known != asked:
+        raise RecipeError(
+            f"run:{path} has another vocabulary than these data",
+            why="its weights would be read as those of other codes",
+            fix=f"suwen finetune TASK DATA --encoder run:{path}   takes its vocabulary over",
+        )

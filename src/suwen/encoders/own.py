@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from suwen.core.encoder import Encoder
-from suwen.core.errors import NameUnknown
+from suwen.core.errors import NameUnknown, RecipeError
 from suwen.core.preprocess import Preprocess
 from suwen.encoders.image import TimmEncoder
 from suwen.encoders.pyramid import UNetEncoder
@@ -38,11 +38,36 @@ BUILT: dict[str, Callable[..., Encoder]] = {"unet": UNetEncoder}
 """Name → architecture that is suwen's own."""
 
 
+EVENTS = ("events-1x64", "events-2x128", "events-4x256", "events-6x768")
+"""Those of `suwen.encoders.events.PRESETS`: what it imports, encoders of pictures need not wait for."""
+
+
+def _events(
+    name: str,
+    preprocess: Any,
+    *,
+    weights: str | None = None,
+    needs: frozenset[str] = frozenset(),
+    **options: Any,
+) -> Encoder:
+    if weights is not None:
+        raise RecipeError(
+            f"suwen:{name} with --weights {weights}",
+            why="weights of events belong to a vocabulary, which a Run holds",
+            fix="--encoder run:PRETRAINED",
+        )
+    from suwen.encoders.events import EventEncoder
+
+    return EventEncoder(name, preprocess, **options)
+
+
 def own_encoder(name: str, preprocess: Preprocess, **options: Any) -> Encoder:
     """Build the encoder ``suwen:name``; arguments as of `TimmEncoder`, which its Model records, or of its own class."""
     if name in BUILT:
         return BUILT[name](preprocess, **options)
+    if name in EVENTS:
+        return _events(name, preprocess, **options)
     if name not in OWN:
-        raise NameUnknown("suwen encoder", name, [*OWN, *BUILT], fix="suwen encoders")
+        raise NameUnknown("suwen encoder", name, [*OWN, *BUILT, *EVENTS], fix="suwen encoders")
     model, settings = OWN[name](int(getattr(preprocess, "size", 224)))
     return TimmEncoder(model, preprocess, **(settings | options))

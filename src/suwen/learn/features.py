@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from suwen.core.dataset import Batch, Dataset
 from suwen.core.errors import RecipeError, SuwenError
 from suwen.core.features import Features
+from suwen.core.inputs import on_device
 from suwen.core.model import Model, evaluating
 from suwen.core.recipe import Recipe
 from suwen.core.task import StepOutput
@@ -212,22 +213,20 @@ def _encoded(
     """Batch after batch, float32 columns ``(B, V, …)``."""
     for number, start in enumerate(range(0, len(rows), BATCH)):
         index = rows[start : start + BATCH]
-        images = torch.from_numpy(dataset.take(index)).to(device)
+        inputs = on_device(dataset.take(index), device)
         with evaluating([encoder]), torch.inference_mode(), autocast():
-            seen = [split(encoder(view), needs) for view in _views(images, index, number, augmenting)]
+            seen = [split(encoder(view), needs) for view in _views(inputs, index, number, augmenting)]
         yield {name: np.stack([view[name].float().cpu().numpy() for view in seen], 1) for name in seen[0]}
 
 
-def _views(
-    images: Tensor, index: np.ndarray, number: int, augmenting: tuple[Augment, int, int] | None
-) -> Iterator[Tensor]:
+def _views(inputs: Any, index: np.ndarray, number: int, augmenting: tuple[Augment, int, int] | None) -> Iterator[Any]:
     if augmenting is None:
-        yield images
+        yield inputs
         return
     augment, views, seed = augmenting
-    target = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    target = torch.zeros(len(index), dtype=torch.int64, device=getattr(inputs, "device", "cpu"))
     for view in range(views):
-        changed = augment({"inputs": images, "target": target, "index": index}, generator(seed, _VIEWS, view, number))
+        changed = augment({"inputs": inputs, "target": target, "index": index}, generator(seed, _VIEWS, view, number))
         if changed["target"] is not target:
             raise RecipeError(
                 "transforms that mix images (mixup, cutmix) with cached features",

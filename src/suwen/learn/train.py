@@ -145,6 +145,8 @@ def train(
 def _plan(model: Model, batches: Batches, recipe: Recipe, precision: str) -> str:
     """A sentence about a step: what is in a batch, how many there are, and about how much memory it takes."""
     preprocess: Any = model.preprocess
+    if not hasattr(preprocess, "channels"):
+        return f"batches of {recipe.training.batch_size} sequences, {len(batches)} an epoch"
     sides = getattr(preprocess, "patch", None) or (preprocess.size,) * 2
     shape = (recipe.training.batch_size, preprocess.channels, *sides)
     memory = training_bytes(model, shape, recipe.training, precision)

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from suwen.core.dataset import DataCheck, Dataset
+from suwen.core.preprocess import settings_of
 from suwen.core.recipe import Recipe
 from suwen.core.registry import READERS, TASKS
 from suwen.core.run import Run
@@ -20,6 +21,7 @@ from suwen.verbs.seen import bases_of, seen_before
 from suwen.verbs.sources import build_dataset, same_held_out
 from suwen.verbs.teacher import Teacher, taught_task, teacher_of
 from suwen.verbs.unlabelled import Unlabelled, read_unlabelled
+from suwen.verbs.work import preprocess_of
 from suwen.verbs.workers import workers
 
 
@@ -56,7 +58,7 @@ class Material:
     def completed(self, recipe: Recipe) -> Recipe:
         """The recipe with what only the data decide."""
         return recipe.completed(
-            inputs=self.dataset.preprocess.model_dump(),
+            inputs=settings_of(self.dataset.preprocess),
             rows=len(self.dataset.where("train")),
             unlabelled=0 if self.pool is None else len(self.pool.rows),
         )
@@ -114,7 +116,7 @@ def read_material(recipe: Recipe, console: Console, extends: Run | None = None) 
 def _labelled(task: Task, recipe: Recipe, first: First | None) -> Dataset:
     reader = READERS[task.reader]
     samples = reader.read(recipe.data.source)
-    preprocess = reader.preprocess(samples, {key: value for key, value in recipe.inputs.items() if value is not None})
+    preprocess = preprocess_of(reader, samples, recipe)
     rehearsed = first.rehearsed() if first is not None and recipe.first.keep == "rehearsal" else []
     return build_dataset(reader, samples, preprocess, recipe, rehearsed)
 

@@ -105,7 +105,7 @@ def _writing(model: Model, folder: Path, names: tuple[str, ...]) -> Deliver:
 def _samples(model: Model, source: Any) -> Sequence[Sample]:
     if isinstance(source, np.ndarray):
         return [Sample(id="array", source=source, target=None, subject="array")]
-    read: Sequence[Sample] = READERS[model.task.reader].read(source, labelled=False)
+    read: Sequence[Sample] = READERS[model.task.probe or model.task.reader].read(source, labelled=False)
     return read
 
 

@@ -14,6 +14,7 @@ from suwen.core.dataset import DataCheck, Dataset
 from suwen.core.errors import DataError, RecipeError
 from suwen.core.files import write_json
 from suwen.core.model import Model
+from suwen.core.preprocess import settings_of
 from suwen.core.recipe import Recipe, parse_set, read_recipe
 from suwen.core.registry import READERS, TASKS
 from suwen.core.run import Run
@@ -25,7 +26,6 @@ from suwen.learn.device import check_devices, rank_here
 from suwen.learn.train import Trained, train
 from suwen.verbs.finetune import full_recipe, given
 from suwen.verbs.folder import claim, clear, refuse_finished
-from suwen.verbs.judge import judge_baselines
 from suwen.verbs.judges import judge_of
 from suwen.verbs.probing import Probing
 from suwen.verbs.reporting import write_run_report
@@ -128,7 +128,7 @@ class Pretraining:
         began, task = time.monotonic(), TASKS[self.recipe.task]
         dataset, check = self.read(task)
         rows = dataset.where("train")
-        self.recipe = self.recipe.completed(inputs=dataset.preprocess.model_dump(), rows=len(rows))
+        self.recipe = self.recipe.completed(inputs=settings_of(dataset.preprocess), rows=len(rows))
         _enough(len(rows), self.recipe)
         claim(self.run, self.recipe, self.overwrite, verb="pretrain")
         self.console.print(
@@ -153,7 +153,7 @@ class Pretraining:
         task = TASKS[self.recipe.task]
         dataset, _ = self.read(task)
         rows = dataset.where("train")
-        self.recipe = self.recipe.completed(inputs=dataset.preprocess.model_dump(), rows=len(rows))
+        self.recipe = self.recipe.completed(inputs=settings_of(dataset.preprocess), rows=len(rows))
         probing = Probing.on(self._labelled(task, dataset), dataset, rows)
         with workers(self.recipe, "pretrain"):
             return train(task, dataset, self.recipe, probe=probing).model
@@ -163,7 +163,8 @@ class Pretraining:
         reader, data = READERS[task.reader], self.recipe.data
         self.console.print(f"[bold]{task.name}[/]  {data.source}")
         samples = reader.read(data.source, labelled=False)
-        unlabelled = all(sample.target is None for sample in samples)
+        # where everybody's split is known whatever is asked, those who will be tested on are left out here too
+        unlabelled = not getattr(reader, "splits_alike", False) and all(sample.target is None for sample in samples)
         fractions = (1.0, 0.0, 0.0) if unlabelled else (data.train, data.val, data.test)
         dataset = prepare(reader, samples, self.recipe, fractions=fractions)
         check = reader.check(dataset, labelled=False, allow_leak=data.allow_leak)
@@ -186,7 +187,8 @@ class Pretraining:
         baselines = {"knn": {"val": after["knn"]}} if after else {}
         baselines |= {f"untrained, {name}": {"val": outcome} for name, outcome in before.items()}
         if probing.data is not None:
-            baselines |= judge_baselines(replace(model.task, baselines=BASELINES), probing.data, outcomes)
+            named = replace(model.task, baselines=model.task.baselines or BASELINES)
+            baselines |= judge_of(named).baselines(probing.data, outcomes)
         metrics = {
             "task": self.recipe.task,
             "seed": self.recipe.seed,
@@ -219,9 +221,15 @@ class Pretraining:
         source, data = self.recipe.data.probe, self.recipe.data
         if source is None:
             return dataset if len(dataset.labels) > 1 else None
-        reader = READERS[task.reader]
-        fractions = (data.train, data.val, data.test)
-        found = prepare(reader, reader.read(source), self.recipe, fractions=fractions)
+        reader = READERS[task.probe or task.reader]
+        found: Dataset = reader.build(
+            reader.read(source),
+            dataset.preprocess,
+            seed=self.recipe.seed,
+            labels=data.labels,
+            fractions=(data.train, data.val, data.test),
+            skip_bad=data.skip_bad,
+        )
         reader.check(found, allow_leak=data.allow_leak)
         return found
 
@@ -231,14 +239,20 @@ class Pretraining:
         self.console.print(
             f"\neffective rank [bold]{last.get('val_effective_rank', 0):.1f}[/]{probed}   {seconds:.0f} s in all"
         )
-        kind = self.recipe.task.partition("-")[0]
         self.console.print(
             f"open    {self.run.report}\n"
-            f"type    suwen finetune {kind}-classification LABELLED --encoder run:{self.run.path} --out runs/mine"
+            f"type    suwen finetune {_next(self.recipe.task)} LABELLED --encoder run:{self.run.path} --out runs/mine"
         )
 
 
 BASELINES = ("majority", "logistic-pixels")
+
+
+def _next(objective: str) -> str:
+    """The first task that learns from labels what this one pretrains for."""
+    kind = objective.partition("-")[0]
+    own = f"{kind}-classification"
+    return own if own in TASKS else "disease-risk"
 
 
 def _is_objective(task: Task) -> None:

@@ -20,8 +20,12 @@ from suwen.explanation.methods import method_of
 from suwen.explanation.overlay import overlay, picture, png, scaled
 from suwen.heads.knn import Neighbours
 from suwen.simulation.observer import best_possible
+from suwen.simulation.records.truth import OUTCOMES, RISKS, best_possible_risk
 from suwen.verbs.explain import method_to_show
 from suwen.verbs.explaining import warning_of
+
+FILMS = "films.csv"
+"""Truth of the films; that of the records is `RISKS`."""
 
 EXAMPLES = 6
 """Right ones and as many wrong ones."""
@@ -86,14 +90,22 @@ def unscaled(outcome: Outcome, temperature: float) -> Outcome:
 def hospital_of(source: str | Path) -> Path | None:
     """The virtual hospital that these data are a ward of, None for real data."""
     path = Path(source).resolve()
-    return next((folder for folder in (path, *path.parents) if (folder / "truth" / "films.csv").is_file()), None)
+    return next((folder for folder in (path, *path.parents) if _has_truth(folder)), None)
+
+
+def _has_truth(folder: Path) -> bool:
+    return any((folder / "truth" / name).is_file() for name in (FILMS, RISKS))
 
 
 def _best_possible(source: str, outcome: Outcome | None) -> dict[str, float] | None:
     hospital = hospital_of(source)
     if hospital is None or outcome is None or len(np.unique(outcome.target)) < 2:
         return None
-    return best_possible(hospital, [str(name) for name in outcome.ids])
+    names = [str(name) for name in outcome.ids]
+    if (question := Path(source).stem) in OUTCOMES:
+        best = best_possible_risk(hospital, question, names)
+        return None if best is None else {"auroc": best}
+    return best_possible(hospital, names) if (hospital / "truth" / FILMS).is_file() else None
 
 
 def notes_of(model: Model, recipe: Recipe) -> list[str]:

@@ -13,11 +13,13 @@ from rich.console import Console
 from suwen.core.dataset import Dataset, Reader
 from suwen.core.errors import RunError
 from suwen.core.model import Model
+from suwen.core.preprocess import Preprocess
 from suwen.core.recipe import Recipe
-from suwen.core.run import Run
+from suwen.core.run import Run, load
 from suwen.core.sample import SPLITS, Sample
 from suwen.encoders.catalogue import warn_of
 from suwen.learn.log import ConsoleLog, JsonLog, Log, TensorBoardLog, WandbLog
+from suwen.verbs.seen import RUN
 
 VERSIONS = ("suwen", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "scikit-learn", "pydicom", "pillow")
 
@@ -26,15 +28,26 @@ def prepare(
     reader: Reader, samples: Sequence[Sample], recipe: Recipe, *, fractions: tuple[float, float, float] | None
 ) -> Dataset:
     """The samples, preprocessed as the recipe says, split and decoded."""
-    settings = {key: value for key, value in recipe.inputs.items() if value is not None}
     return reader.build(
         samples,
-        reader.preprocess(samples, settings),
+        preprocess_of(reader, samples, recipe),
         seed=recipe.seed,
         labels=recipe.data.labels,
         fractions=fractions,
         skip_bad=recipe.data.skip_bad,
     )
+
+
+def preprocess_of(reader: Any, samples: Sequence[Sample], recipe: Recipe) -> Preprocess:
+    """The preprocessing that a recipe asks for; where its encoder is that of a Run, and what it reads belongs to its
+    weights (a vocabulary), that Run's.
+    """
+    settings = {key: value for key, value in recipe.inputs.items() if value is not None}
+    if hasattr(reader, "like") and recipe.encoder.name.startswith(RUN):
+        found: Preprocess = reader.like(load(recipe.encoder.name.removeprefix(RUN)).preprocess, settings)
+    else:
+        found = reader.preprocess(samples, settings)
+    return found
 
 
 def make_logs(names: Sequence[str], run: Run, console: Console, recipe: Recipe) -> list[Log]:

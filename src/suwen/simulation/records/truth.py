@@ -146,6 +146,29 @@ def best_possible(hospital: Path | str, subjects: Collection[int] | None = None)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["labels", "rate", "risk", "auroc"])
 
 
+def best_possible_risk(hospital: Path | str, outcome: str, asked: Collection[str]) -> float | None:
+    """AUROC of the true risks on some labels, None where all or none of them happened, or one has no true risk.
+
+    Args:
+        hospital: as in `best_possible`.
+        outcome: of `OUTCOMES`.
+        asked: labels as ``SUBJECT@TIME``, the time as in `suwen.data.records.sequences.ids_of`.
+
+    Raises:
+        DataError: there is no truth in the folder.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    table = _table(Path(hospital), RISKS, None)
+    table = table[table["outcome"] == outcome]
+    when = pd.to_datetime(table["prediction_time"]).dt.strftime("%Y-%m-%dT%H:%M:%S")
+    table.index = pd.Index(table["subject_id"].astype(str) + "@" + when)
+    if not set(asked) <= set(table.index):
+        return None
+    found = table[~table.index.duplicated()].loc[list(asked)]
+    return float(roc_auc_score(found["happened"], found["risk"])) if found["happened"].nunique() == 2 else None
+
+
 def true_effects(hospital: Path | str, subjects: Collection[int] | None = None) -> pd.DataFrame:
     """The average effect of each treatment, beside what one would find who compares the treated with the others.
 

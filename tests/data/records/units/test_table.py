@@ -217,6 +217,19 @@ def test_columns_and_counts_give_the_conversions_that_the_store_gives(tmp_path: 
     assert found == standard_units(columns) == standard_units(columns.units) == standard_units(RecordStore(store))
 
 
+def test_a_shard_in_pieces_with_other_units_each_is_read_as_one(tmp_path: Path) -> None:
+    """Pieces of a Parquet file have dictionaries of their own."""
+    events = Events()
+    events.add(1, 0, "LOINC//2345-7", 90.0, unit="mg/dL")
+    events.add(1, DAY, "LOINC//2345-7", 5.0, unit="mmol/L")
+    table, folder = events.taken(), tmp_path / "store" / "data"
+    folder.mkdir(parents=True)
+    with pq.ParquetWriter(folder / "0.parquet", table.schema) as writer:
+        for row in range(2):
+            writer.write_table(table.slice(row, 1))
+    assert standard_units(tmp_path / "store") == standard_units({"LOINC//2345-7": {"mg/dL": 1, "mmol/L": 1}}) != {}
+
+
 def test_codes_of_a_hospital_are_converted_by_what_they_are_said_to_be(tmp_path: Path) -> None:
     parents = {"LAB//1": ["LOINC//2345-7"], "LAB//2": ["LOINC/718-7"], "LAB//3": ["LOINC//2345-7", "LOINC//718-7"]}
     rows = [(f"LAB//{number}", 1.0, unit) for number, unit in ((1, "mmol/L"), (2, "g/L"), (3, "g/L"), (4, "g/L"))]

@@ -311,7 +311,7 @@ def _pairs(store: RecordStore) -> Iterator[tuple[str, str | None, int]]:
         try:
             if not set(names) <= set(pq.read_schema(shard).names):
                 continue
-            table = pq.read_table(shard, columns=names, read_dictionary=names[:2])
+            table = pq.read_table(shard, columns=names, read_dictionary=names[:2]).unify_dictionaries()
         except (OSError, pa.ArrowInvalid) as error:
             raise FileUnreadable(
                 f"{shard}: {error}", why="the file is damaged", fix="import its source again"
