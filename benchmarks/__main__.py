@@ -70,6 +70,10 @@ BENCHMARKS = {
         "benchmarks.record_model:record_model",
         "the model of records: tokens a second, and few and all labels beside trees and the best possible",
     ),
+    "tables": (
+        "benchmarks.tables:tables",
+        "Pima, heart disease and others, cross-validated, beside scikit-learn and LightGBM",
+    ),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""

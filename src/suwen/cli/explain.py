@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def explain(
     run: Annotated[str, typer.Argument(help="Folder of a Run.")],
-    source: Annotated[str, typer.Argument(help="One file.")],
+    source: Annotated[str, typer.Argument(help="One file; of a table one row, FILE:ROW.")],
     method: Annotated[
         str | None, typer.Option(help="A name that `suwen explanations` lists, best, or all. Default: best.")
     ] = None,
@@ -42,6 +42,7 @@ def explain(
       suwen explain runs/chest scan.dcm --method all
 
       suwen explain runs/chest scan.dcm --method lime --samples 1000 --set segments=grid
+      suwen explain runs/risk patients.csv:17
     """
     from pathlib import Path
 
@@ -73,6 +74,11 @@ def _say(found: Explanation, path: object) -> None:
     p = found.prediction.probabilities[found.label]
     typer.echo(f"{found.method} for {found.label} (p = {p:.3f})   → {path}")
     typer.echo(f"  each value: {found.meaning}")
+    for share in found.ranked:
+        amount = f"{100 * share.amount:+.1f} points" if found.points else f"{share.amount:+.3f}"
+        typer.echo(f"  {share.column} = {share.value}: {amount}")
+    if found.points:
+        typer.echo(f"  from {found.start:.3f}, the answer to the average training row, to {p:.3f}")
     if found.faithfulness:
         gain, chance = found.faithfulness["gain"], found.faithfulness["random_gain"]
         typer.echo(f"  insertion less deletion {gain:+.3f}, a random map {chance:+.3f}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -96,3 +96,10 @@ class Reader(Protocol):
     def check(self, dataset: Dataset, *, allow_leak: bool = False, labelled: bool = True) -> DataCheck:
         """Look at the whole before anything is trained, from labels or without. Raises `DataError` or `LeakError`."""
         ...
+
+
+def bound(reader: Reader, settings: Mapping[str, Any]) -> Reader:
+    """The reader with what it must know before it reads a file, where it asks for that: which column is what."""
+    bind = getattr(reader, "bound", None)
+    found: Reader = reader if bind is None else bind(settings)
+    return found

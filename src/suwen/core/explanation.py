@@ -36,6 +36,21 @@ class Neighbour:
 
 
 @dataclass(slots=True, kw_only=True)
+class Share:
+    """What one column of a table does to an answer.
+
+    Attributes:
+        column: its name.
+        value: as it stands in the row.
+        amount: what the method gives it: probability it adds, or logits.
+    """
+
+    column: str
+    value: str
+    amount: float
+
+
+@dataclass(slots=True, kw_only=True)
 class Explanation:
     """An attribution of one answer to the parts of one input.
 
@@ -53,6 +68,8 @@ class Explanation:
             (``random_deletion`` …); empty where not measured. See `suwen.explanation.faithfulness`.
         examples: the nearest examples to which the model gives another answer, where examples were given.
         others: the same answer by other methods, where all were asked for.
+        ranked: of tables the columns, the one that moves the answer most first.
+        points: whether these are of probability, and add up to the answer's less that of the average row.
     """
 
     method: str
@@ -67,6 +84,8 @@ class Explanation:
     faithfulness: dict[str, float | None] = field(default_factory=dict)
     examples: list[Neighbour] = field(default_factory=list)
     others: list[Explanation] = field(default_factory=list)
+    ranked: list[Share] = field(default_factory=list)
+    points: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The line that ``suwen explain --json`` prints; the attribution itself is in the PNG, or in Python."""
@@ -85,7 +104,19 @@ class Explanation:
             "examples": [{"id": e.id, "answer": e.answer, "distance": round(e.distance, 4)} for e in self.examples],
             "model": self.prediction.model,
             "seconds": round(self.seconds, 4),
-        }
+        } | self._ranked()
+
+    @property
+    def start(self) -> float:
+        """The probability from which the points of `ranked` start: that of the average row."""
+        return self.prediction.probabilities[self.label] - sum(share.amount for share in self.ranked)
+
+    def _ranked(self) -> dict[str, Any]:
+        if not self.ranked:
+            return {}
+        unit, times = ("points", 100) if self.points else ("amount", 1)
+        rows = [{"column": s.column, "value": s.value, unit: round(times * s.amount, 4)} for s in self.ranked]
+        return {"ranked": rows} | ({"start": round(self.start, 6)} if self.points else {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +133,8 @@ class Method:
         meaning: what one value says.
         passes: about how many forward passes one input costs at the default settings (one backward counts as two).
         needs_examples: it looks for other inputs, which the user must give.
+        readers: of whose inputs it is; empty for all.
+        additive: its values are probability, and add up to the answer's less that of the average training input.
     """
 
     name: str
@@ -111,6 +144,12 @@ class Method:
     meaning: str = "larger: the answer rests more on it"
     passes: int = 1
     needs_examples: bool = False
+    readers: tuple[str, ...] = ()
+    additive: bool = False
+
+    def fits(self, reader: str) -> bool:
+        """Whether it explains what this reader reads."""
+        return not self.readers or reader in self.readers
 
     def __call__(self, model: Any, inputs: Any, labels: Any, **settings: Any) -> Any:
         """The attributions ``(B, …)`` of one label an input.

@@ -145,8 +145,11 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(iter(self.encoder.named_parameters()))[1].device
+        """Where the weights are; an encoder that has none is where its head is."""
+        import torch
+
+        tensors = (tensor for part in self.parts().values() for tensor in (*part.parameters(), *part.buffers()))
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
     def predict(self, *inputs: Any, **options: Any) -> list[Prediction]:
         """The verb ``predict`` on this model."""

@@ -20,7 +20,8 @@ class Sample:
 
     Attributes:
         id: the name that errors, tables and predictions show (a path relative to the data root, ``train[17]``, …).
-        source: a file to decode, or the pixels themselves (as in ``.npz`` sets).
+        source: a file to decode, the pixels themselves (as in ``.npz`` sets), or the cells of a row by their columns
+            (readers of tables alone; typed as what all others meet).
         target: what to learn, in the words of the source: label names for classification (one or several),
             None where unlabelled. Readers for other questions put theirs here (a mask path, boxes, a sentence,
             a time with an event flag); the head knows how to read it.

@@ -156,8 +156,8 @@ def label_names(samples: Samples, labels: Sequence[str] | None) -> tuple[tuple[s
     multi_label = any(isinstance(target, tuple) for target in samples.targets)
     seen = {label for target in samples.targets for label in names_of(target)}
     if labels is None:
-        return tuple(sorted(seen, key=_natural)), multi_label
-    unknown = sorted(seen - set(labels), key=_natural)
+        return tuple(sorted(seen, key=natural)), multi_label
+    unknown = sorted(seen - set(labels), key=natural)
     if unknown:
         example = next(samples.ids[row] for row, target in enumerate(samples.targets) if unknown[0] in names_of(target))
         raise DataError(
@@ -168,7 +168,7 @@ def label_names(samples: Samples, labels: Sequence[str] | None) -> tuple[tuple[s
     return tuple(labels), multi_label
 
 
-def _natural(name: str) -> list[str | int]:
+def natural(name: str) -> list[str | int]:
     """Sorts "2" before "10"."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 

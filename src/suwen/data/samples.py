@@ -97,7 +97,7 @@ class Samples(Sequence[Sample]):
 
     Attributes:
         ids: names.
-        sources: row → the file, or the pixels.
+        sources: row → the file, the pixels, or the cells.
         targets: labels, shared where equal.
         splits: None where the source gives none.
         subjects: None where every sample is a subject of its own, called by its id.

@@ -11,6 +11,8 @@ from suwen.core.preprocess import Preprocess
 from suwen.encoders.image import TimmEncoder
 from suwen.encoders.pyramid import UNetEncoder
 from suwen.encoders.stems import SMALL
+from suwen.encoders.table import TableEncoder
+from suwen.encoders.tabular_transformer import TabularTransformer
 
 
 def _narrow_resnet(size: int) -> tuple[str, dict[str, Any]]:
@@ -34,7 +36,11 @@ OWN: dict[str, Callable[[int], tuple[str, dict[str, Any]]]] = {
 """Name → side of the images in pixels → timm model and its options."""
 
 
-BUILT: dict[str, Callable[..., Encoder]] = {"unet": UNetEncoder}
+BUILT: dict[str, Callable[..., Encoder]] = {
+    "unet": UNetEncoder,
+    "table": TableEncoder,
+    "tabular-transformer": TabularTransformer,
+}
 """Name → architecture that is suwen's own."""
 
 

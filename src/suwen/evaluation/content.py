@@ -78,6 +78,7 @@ class ReportContent:
         temperature: of temperature scaling, if there was any.
         uncalibrated: the main split's outcome before scaling, if kept.
         unit: what one sample is called, in the plural.
+        rests_on: column → by how much it moves an answer on average, in probability; the largest first.
 
     Raises:
         DataError: an outcome without its metrics, or metrics without the headline metric.
@@ -103,6 +104,7 @@ class ReportContent:
     temperature: float | None = None
     uncalibrated: Outcome | None = None
     unit: str = "images"
+    rests_on: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         metric_of(self.headline)

@@ -58,6 +58,7 @@ def page_of(content: ReportContent, words: Words) -> Page:
         ]
     found += [
         _examples(content, words),
+        _rests_on(content, words),
         _explanations(content, words),
         _training(content, words),
         _data_check(content, words),
@@ -159,6 +160,14 @@ def _examples(content: ReportContent, words: Words) -> Section | None:
     right = [_picture(example, words) for example in content.examples if example.correct]
     wrong = [_picture(example, words) for example in content.examples if not example.correct]
     return Section("examples", words["examples"], right=right, wrong=wrong)
+
+
+def _rests_on(content: ReportContent, words: Words) -> Section | None:
+    if not content.rests_on:
+        return None
+    rows = [(name, f"{100 * share:.1f}") for name, share in content.rests_on.items()]
+    table = plain_table(words["rests_on_caption"], [words["column"], words["points"]], rows)
+    return Section("rests-on", words["rests_on"], [words["rests_on_text"]], tables=[table])
 
 
 def _explanations(content: ReportContent, words: Words) -> Section | None:

@@ -102,17 +102,21 @@ def compare(model: Model, inputs: Any, labels: Tensor, *, methods: Sequence[str]
     }
 
 
-def affordable(names: Iterable[str] | None, elements: int, examples: int) -> tuple[list[str], dict[str, str]]:
+def affordable(
+    names: Iterable[str] | None, elements: int, examples: int, reader: str = ""
+) -> tuple[list[str], dict[str, str]]:
     """The methods to compare, cheapest first, while they stay within `EFFORT`; and why the others are left out.
 
     Args:
         names: those asked for, all of which are taken; None for every registered one that needs nothing more.
         elements: of one input.
         examples: inputs to measure on.
+        reader: of the inputs; methods of other kinds of input do not come into question.
     """
     if names is not None:
         return list(names), {}
-    rows = sorted((method_of(name) for name in EXPLANATIONS.names()), key=lambda row: (row.passes, row.name))
+    known = (method_of(name) for name in EXPLANATIONS.names())
+    rows = sorted((row for row in known if row.fits(reader)), key=lambda row: (row.passes, row.name))
     spent = examples * (2 * STEPS * EACH * len(WIDTHS))
     taken: list[str] = []
     skipped: dict[str, str] = {}

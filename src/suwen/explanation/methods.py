@@ -79,6 +79,25 @@ COUNTERFACTUAL = Method(
     needs_examples=True,
 )
 
+TREE_SHAP = Method(
+    name="tree-shap",
+    summary="of tables: exact Shapley values of columns in boosted trees, or their blend with a line (Lundberg 2020)",
+    function=f"{_ROOM}.table_shap:tree_shap",
+    signed=True,
+    meaning="probability that this column adds; all of them add up to the answer's less that of the average row",
+    readers=("table",),
+    additive=True,
+)
+LINEAR_SHAP = Method(
+    name="linear-shap",
+    summary="of tables: exact Shapley values of the columns in a logistic regression (Lundberg & Lee 2017)",
+    function=f"{_ROOM}.table_shap:linear_shap",
+    signed=True,
+    meaning="probability that this column adds; all of them add up to the answer's less that of the average row",
+    readers=("table",),
+    additive=True,
+)
+
 
 def method_of(name: str) -> Method:
     """The row of this name.

@@ -154,7 +154,7 @@ class Classify(nn.Module):
         if len(possible) == 1:
             return {}
         if not possible:
-            return {"abstain": True, "reason": "unlike the validation images: no label is plausible at this coverage"}
+            return {"abstain": True, "reason": "unlike the validation data: no label is plausible at this coverage"}
         return {"abstain": True, "reason": f"{' and '.join(possible)} are each plausible at this coverage"}
 
     def _decode_many(self, row: list[float]) -> Prediction:

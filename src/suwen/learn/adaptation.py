@@ -23,7 +23,7 @@ from suwen.core.errors import NameUnknown, RecipeError
 from suwen.core.model import Model
 from suwen.core.recipe import Recipe, TrainingSettings
 from suwen.learn.batches import Augment
-from suwen.learn.features import OnFeatures, PickView, cache_features, logits_of, pooled_of
+from suwen.learn.features import OnFeatures, PickView, cache_features, features_of, groups_of, logits_of, pooled_of
 from suwen.learn.supervised import Supervised
 
 
@@ -94,11 +94,14 @@ def adaptation_of(recipe: Recipe) -> Adaptation:
 def on_images(
     model: Model, module: nn.Module, dataset: Dataset, recipe: Recipe, augment: Augment | None, place: Place
 ) -> Lesson:
-    """Every epoch encodes the images anew."""
-    if hasattr(model.head, "remember"):
+    """Every epoch encodes the images anew. A head that is fitted at once has no epochs."""
+    at_once = hasattr(model.head, "remember") or hasattr(model.head, "solve")
+    if at_once and not any(True for _ in cast(nn.Module, model.encoder).parameters()):
+        return on_features(model, module, dataset, recipe, augment, place)
+    if at_once:
         raise RecipeError(
             f"the head {model.head.config['name']} with --adapt {recipe.training.adapt}",
-            why="it remembers features and has nothing from which an encoder could learn",
+            why="it is fitted at once to features and has nothing from which an encoder could learn",
             fix="--adapt head, or --head classify",
         )
     return Lesson(module, dataset, augment, lambda rows: model.infer(dataset, rows, views=())[0])
@@ -114,6 +117,10 @@ def on_features(
     """
     encoder, head = cast(nn.Module, model.encoder).to(place.device), cast(Any, model.head).to(place.device)
     train, settings = dataset.where("train"), recipe.training.features
+    if hasattr(head, "solve"):
+        features, target = features_of(model, dataset, train, place.device, place.autocast)
+        head.solve(features, target, groups_of(dataset, train), seed=recipe.seed)
+        return Lesson(OnFeatures(head), dataset, None, lambda rows: model.infer(dataset, rows, views=())[0])
     if hasattr(head, "remember"):
         head.remember(*pooled_of(model, dataset, train, place.device, place.autocast))
         return Lesson(OnFeatures(head), dataset, None, lambda rows: model.infer(dataset, rows, views=())[0])

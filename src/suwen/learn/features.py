@@ -132,6 +132,23 @@ def pooled_of(
     return torch.from_numpy(pooled).to(device), torch.from_numpy(np.asarray(dataset.targets)[rows]).to(device)
 
 
+def features_of(
+    model: Model, dataset: Dataset, rows: np.ndarray, device: torch.device, autocast: Callable[[], Any]
+) -> tuple[Features, Tensor]:
+    """All that the head needs of the features of some rows, and their targets."""
+    encoder: Any = model.encoder
+    parts = list(_encoded(encoder, model.head.needs, dataset, rows, device, autocast))
+    columns = {name: np.concatenate([part[name][:, 0] for part in parts]) for name in parts[0]}
+    features = joined({name: torch.from_numpy(values).to(device) for name, values in columns.items()})
+    return features, torch.from_numpy(np.asarray(dataset.targets)[rows]).to(device)
+
+
+def groups_of(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """int64 (n,): rows of one subject share a number."""
+    seen: dict[str, int] = {}
+    return np.fromiter((seen.setdefault(str(name), len(seen)) for name in dataset.subjects[rows]), np.int64, len(rows))
+
+
 def cache_features(
     encoder: nn.Module,
     needs: frozenset[str],

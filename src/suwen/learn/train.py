@@ -145,10 +145,13 @@ def train(
 def _plan(model: Model, batches: Batches, recipe: Recipe, precision: str) -> str:
     """A sentence about a step: what is in a batch, how many there are, and about how much memory it takes."""
     preprocess: Any = model.preprocess
-    if not hasattr(preprocess, "channels"):
+    if columns := getattr(preprocess, "columns", ()):
+        sides: tuple[int, ...] = (len(columns),)
+    elif hasattr(preprocess, "channels"):
+        sides = (preprocess.channels, *(getattr(preprocess, "patch", None) or (preprocess.size,) * 2))
+    else:
         return f"batches of {recipe.training.batch_size} sequences, {len(batches)} an epoch"
-    sides = getattr(preprocess, "patch", None) or (preprocess.size,) * 2
-    shape = (recipe.training.batch_size, preprocess.channels, *sides)
+    shape = (recipe.training.batch_size, *sides)
     memory = training_bytes(model, shape, recipe.training, precision)
     known = "" if memory is None else f"; about {memory / 2**30:.1f} GiB of memory for a step"
     return f"batches of {' x '.join(map(str, shape))}, {len(batches)} an epoch{known}"

@@ -8,12 +8,13 @@ from typing import Any
 
 from rich.console import Console
 
+from suwen.core.dataset import bound
 from suwen.core.files import write_json
 from suwen.core.model import Model
 from suwen.core.registry import READERS
 from suwen.core.run import Run, load
 from suwen.evaluation.report import ReportContent, write_report
-from suwen.verbs.judges import judge_of
+from suwen.verbs.judges import groups_of, judge_of
 from suwen.verbs.reporting import hospital_of
 from suwen.verbs.seen import seen_before
 from suwen.verbs.work import counts_of, versions
@@ -54,7 +55,7 @@ def evaluate(
     """
     model = run if isinstance(run, Model) else load(run)
     console = Console(quiet=quiet, highlight=False)
-    reader = READERS[model.task.reader]
+    reader = bound(READERS[model.task.reader], model.preprocess.model_dump())
     samples = reader.read(data)
     dataset = reader.build(
         samples, model.preprocess, seed=seed, labels=model.head.labels, fractions=None, skip_bad=skip_bad
@@ -67,7 +68,7 @@ def evaluate(
         outcome,
         names=model.head.metrics,
         threshold=model.calibration.threshold,
-        by=tuple(by),
+        by=tuple(by) or groups_of(judge, dataset),
         resamples=resamples,
         seed=seed,
     )

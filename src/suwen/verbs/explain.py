@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from suwen.core.dataset import bound
 from suwen.core.errors import DataError, NameUnknown, RecipeError
-from suwen.core.explanation import Explanation, Method
+from suwen.core.explanation import Explanation, Method, Share
 from suwen.core.model import Model
 from suwen.core.prediction import Prediction
 from suwen.core.recipe import parse_set
 from suwen.core.registry import EXPLANATIONS, READERS
 from suwen.core.run import load
+from suwen.core.sample import Sample
 from suwen.core.task import load_object
+from suwen.explanation.bars import draw_bars
 from suwen.explanation.compare import affordable, compare, elements_of, telling
 from suwen.explanation.faithfulness import measure
 from suwen.explanation.methods import method_of
@@ -82,7 +85,7 @@ def explain(
     else:
         found = asked.by(method_of(method_named(model, method, known, seed)), settings, faithfulness)
     if out is not None:
-        draw([found, *found.others], Path(out))
+        (draw_bars if found.ranked else draw)([found, *found.others], Path(out))
     return found
 
 
@@ -101,6 +104,36 @@ def ask_label(model: Model, source: Any, label: str | None) -> tuple[Model, Pred
     if label not in model.head.labels:
         raise NameUnknown("label", label, model.head.labels)
     return model, answer, label, model.preprocess(source)
+
+
+def ask_row(model: Model, source: Any, label: str | None) -> tuple[Model, Prediction, str, np.ndarray]:
+    """The one row of a table, ``FILE:ROW`` of several, or column → value; of yes or no the positive label is explained.
+
+    Raises:
+        DataError: there are several rows.
+        NameUnknown: there is no such label.
+    """
+    answers = predict(model, source)
+    if len(answers) != 1:
+        raise DataError(
+            f"{source} has {len(answers)} rows",
+            why="one answer at a time is explained",
+            fix=f"suwen explain RUN {source}:2   (FILE:ROW, as a spreadsheet numbers rows)",
+        )
+    (answer,) = answers
+    labels, head = model.head.labels, model.head
+    if label is None:
+        label = labels[getattr(head, "positive", -1)] if len(labels) == 2 else _label_of(answer)
+    if label not in labels:
+        raise NameUnknown("label", label, labels)
+    values = source if isinstance(source, Mapping) else first_sample(model, source).source
+    return model, answer, label, model.preprocess(values)
+
+
+def first_sample(model: Model, source: Any) -> Sample:
+    """The first Sample of a source, as the model's reader finds it."""
+    samples = bound(READERS[model.task.reader], model.preprocess.model_dump()).read(source, labelled=False)
+    return samples[0]
 
 
 def ask_region(model: Model, source: Any, label: str | None) -> tuple[Model, Prediction, str, np.ndarray]:
@@ -142,6 +175,9 @@ class Asked:
             settings={name: value for name, value in row.complete(given).items() if name != "examples"},
             seconds=time.perf_counter() - began,
         )
+        if (columns := getattr(self.model.preprocess, "columns", ())) and heat.ndim == 1:
+            found.ranked = ranked(columns, self.pixels, heat)
+            found.points = row.additive and found.settings.get("unit") == "points"
         if faithfulness:
             found.faithfulness |= measure(self.model, self.inputs, self.number, heat, seed=self.seed)
         if self.examples is not None:
@@ -150,7 +186,8 @@ class Asked:
 
     def by_all(self, settings: dict[str, Any], faithfulness: bool) -> list[Explanation]:
         """Those of every method that fits this model, with the settings that each has; the best one first."""
-        rows = [method_of(name) for name in EXPLANATIONS.names()]
+        known = (method_of(name) for name in EXPLANATIONS.names())
+        rows = [row for row in known if row.fits(self.model.task.reader)]
         every = {name for row in rows for name in row.defaults()}
         for name in settings:
             if name not in every:
@@ -168,6 +205,15 @@ class Asked:
         if not found:
             raise refused[0]
         return sorted(found, key=lambda one: -(one.faithfulness.get("gain") or 0.0))
+
+
+def ranked(columns: Sequence[Any], values: np.ndarray, amounts: np.ndarray) -> list[Share]:
+    """What each column of a row does, the largest first."""
+    order = np.argsort(-np.abs(amounts), kind="stable").tolist()
+    return [
+        Share(column=columns[at].name, value=columns[at].cell(float(values[at])), amount=float(amounts[at]))
+        for at in order
+    ]
 
 
 def method_named(model: Model, method: str | None, examples: Examples | None = None, seed: int = 0) -> str:
@@ -197,9 +243,13 @@ def method_named(model: Model, method: str | None, examples: Examples | None = N
 
 
 def method_to_show(model: Model) -> str | None:
-    """The method that measured best on this model, else the task's own."""
+    """The method that measured best on this model, else that of its head, else the task's own."""
     best: str | None = (model.card.get("explanations") or {}).get("best")
-    return best if best is not None else model.task.explanation
+    if best is not None:
+        return best
+    # of a table's linear model and of its trees another method is exact
+    own: str | None = getattr(model.head, "explanation", None) if hasattr(model.encoder, "design") else None
+    return own or model.task.explanation
 
 
 def compare_some(
@@ -223,7 +273,7 @@ def compare_some(
     rows = telling(model, inputs, labels, examples) if len(inputs) else np.zeros(0, np.int64)
     if not len(rows):
         return {"examples": 0, "best": None, "beats_random": False, "methods": {}, "random": {}, "skipped": {}}
-    names, left_out = affordable(methods, elements_of(model, inputs), len(rows))
+    names, left_out = affordable(methods, elements_of(model, inputs), len(rows), model.task.reader)
     measured = compare(model, inputs[rows], labels[rows], methods=names, seed=seed)
     measured["skipped"] = left_out | measured["skipped"]
     return measured
@@ -235,7 +285,7 @@ def read_examples(model: Model, source: str | Path) -> Examples:
     Raises:
         DataError: there are none.
     """
-    samples = READERS[model.task.reader].read(source, labelled=False)
+    samples = bound(READERS[model.task.reader], model.preprocess.model_dump()).read(source, labelled=False)
     if not samples:
         raise DataError(f"{source} holds no example", why="nothing to compare with", fix="--examples FOLDER")
     rows = np.unique(np.linspace(0, len(samples) - 1, min(len(samples), MOST_EXAMPLES)).round().astype(int))

@@ -14,16 +14,18 @@ from suwen.core.errors import RecipeError
 from suwen.core.files import write_json
 from suwen.core.model import Model
 from suwen.core.recipe import Recipe, make_recipe, parse_set, read_recipe
-from suwen.core.registry import TASKS
+from suwen.core.registry import HEADS, TASKS
 from suwen.core.run import Run
 from suwen.core.task import Task
+from suwen.evaluation.intervals import bootstrap_difference
+from suwen.evaluation.summarise import as_json
 from suwen.learn.adaptation import adaptation_of
 from suwen.learn.device import check_devices, rank_here
 from suwen.learn.train import Trained
 from suwen.verbs.explaining import in_short
 from suwen.verbs.first import write_fisher
 from suwen.verbs.folder import claim, clear, refuse_finished
-from suwen.verbs.judges import Judge
+from suwen.verbs.judges import Judge, groups_of
 from suwen.verbs.material import Material, read_material
 from suwen.verbs.reporting import warnings_of, write_run_report
 from suwen.verbs.seen import bases_of, write_seen
@@ -32,6 +34,9 @@ from suwen.verbs.unlabelled import refuse_unlabelled
 from suwen.verbs.work import card_of, counts_of, make_logs, versions
 
 JUDGED: tuple[str, ...] = ("val", "test")
+
+COMPARED = ("auprc", "brier", "ece")
+"""Figures whose difference to each baseline is given beside the headline's, where the model is judged by them."""
 
 
 def finetune(
@@ -216,9 +221,9 @@ class Finetuning:
         dataset, pool, teacher, judge = material.dataset, material.pool, material.teacher, material.judge
         self.recipe = material.completed(self.recipe)
         claim(self.run, self.recipe, self.overwrite)
-        self.console.print(
-            f"[bold]{self.recipe.encoder.name}[/], {self.recipe.training.epochs} epochs → {self.run.path}"
-        )
+        head = self.recipe.head.name or material.task.head
+        how = f"{head} solved at once" if hasattr(HEADS[head], "solve") else f"{self.recipe.training.epochs} epochs"
+        self.console.print(f"[bold]{self.recipe.encoder.name}[/], {how} → {self.run.path}")
         logs = make_logs(self.logs, self.run, self.console, self.recipe)
         trained = material.train(
             self.recipe,
@@ -278,11 +283,15 @@ class Finetuning:
     ) -> dict[str, Any]:
         """The whole of ``metrics.json``."""
         judge, dataset, names = material.judge, material.dataset, trained.model.head.metrics
+        by = self.recipe.evaluation.by or groups_of(judge, dataset)
         return {
             "task": self.recipe.task,
             "seed": self.recipe.seed,
-            "splits": self._figures(judge, outcomes, names, self.recipe.evaluation.by),
-            "baselines": {name: self._figures(judge, found, names, ()) for name, found in baselines.items()},
+            "splits": self._figures(judge, outcomes, names, by),
+            "baselines": {
+                name: self._beside(outcomes, found, self._figures(judge, found, names, ()))
+                for name, found in baselines.items()
+            },
             "training": trained.to_json(),
             "data": {"fingerprint": dataset.fingerprint, "counts": counts_of(dataset)},
             "versions": versions(),
@@ -299,6 +308,17 @@ class Finetuning:
             )
             for split, outcome in outcomes.items()
         }
+
+    def _beside(self, outcomes: dict[str, Any], found: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
+        """A baseline's figures with ``difference``: the model's less its, on the very same resamples of subjects."""
+        settings, headline = self.recipe.evaluation, TASKS[self.recipe.task].metric
+        for split, figure in figures.items():
+            names = [name for name in (headline, *COMPARED) if name in figure["metrics"]]
+            difference = bootstrap_difference(
+                outcomes[split], found[split], dict.fromkeys(names), resamples=settings.resamples, seed=self.recipe.seed
+            )
+            figure["difference"] = as_json(difference)
+        return figures
 
     def _say(self, metrics: dict[str, Any], seconds: float) -> None:
         headline = TASKS[self.recipe.task].metric

@@ -58,13 +58,29 @@ def score_by(task: Task, dataset: Dataset) -> Score:
     return score
 
 
-def calibrate(model: Model, dataset: Dataset, rows: np.ndarray, settings: EvaluationSettings) -> None:
-    """Fit temperature, threshold, prediction sets and domain on these rows (validation), in place."""
+Beside = tuple[np.ndarray, np.ndarray]
+"""Row numbers, and logits of them that were not fitted to them."""
+
+
+def calibrate(
+    model: Model, dataset: Dataset, rows: np.ndarray, settings: EvaluationSettings, beside: Beside | None = None
+) -> None:
+    """Fit temperature, threshold, prediction sets and domain on these rows (validation), in place.
+
+    Args:
+        model: whose calibration and domain are set.
+        dataset, rows: what to fit them on.
+        settings: which threshold, and how many sets shall hold the truth.
+        beside: further rows for the temperature. All else is of validation alone: its promise is about answers of this
+            very model.
+    """
     if not len(rows):
         return
     logits, features = model.infer(dataset, rows)
-    targets = np.asarray(dataset.targets)[rows]
-    model.calibration = Calibration(temperature=fit_temperature(logits, targets), coverage=settings.coverage)
+    further, said = (rows[:0], logits[:0]) if beside is None else beside
+    every, all_logits = np.concatenate([rows, further]), np.concatenate([logits, said.astype(logits.dtype)])
+    targets = np.asarray(dataset.targets)[every]
+    model.calibration = Calibration(temperature=fit_temperature(all_logits, targets), coverage=settings.coverage)
     outcome = outcome_of(model, dataset, rows, logits)
     threshold = choose_threshold(outcome, settings.threshold)
     model.calibration = replace(

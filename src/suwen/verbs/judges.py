@@ -68,6 +68,12 @@ class Judge(Protocol):
         ...
 
 
+def groups_of(judge: Judge, dataset: Dataset) -> tuple[str, ...]:
+    """Metadata columns whose subgroups are reported where the user names none; of most kinds of answers none."""
+    found: tuple[str, ...] = judge.groups(dataset) if hasattr(judge, "groups") else ()
+    return found
+
+
 def judge_of(task: Task) -> Judge:
     """The judge of a task's answers."""
     made: Judge = load_object(task.judge)(task)

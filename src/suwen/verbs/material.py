@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from suwen.core.dataset import DataCheck, Dataset
+from suwen.core.dataset import DataCheck, Dataset, bound
 from suwen.core.preprocess import settings_of
 from suwen.core.recipe import Recipe
 from suwen.core.registry import READERS, TASKS
@@ -114,7 +114,8 @@ def read_material(recipe: Recipe, console: Console, extends: Run | None = None) 
 
 
 def _labelled(task: Task, recipe: Recipe, first: First | None) -> Dataset:
-    reader = READERS[task.reader]
+    settings = {key: value for key, value in recipe.inputs.items() if value is not None}
+    reader = bound(READERS[task.reader], settings)
     samples = reader.read(recipe.data.source)
     preprocess = preprocess_of(reader, samples, recipe)
     rehearsed = first.rehearsed() if first is not None and recipe.first.keep == "rehearsal" else []

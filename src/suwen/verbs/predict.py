@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
+from suwen.core.dataset import bound
 from suwen.core.errors import FileUnreadable, RecipeError
 from suwen.core.model import Model
 from suwen.core.prediction import Prediction
@@ -43,7 +44,8 @@ def predict(
 
     Args:
         run: a Model or the folder of a Run.
-        inputs: files, folders, globs, ``.npz`` sets, manifests, or pixel arrays ``(H, W)`` or ``(H, W, C)``.
+        inputs: files, folders, globs, ``.npz`` sets, manifests, or pixel arrays ``(H, W)`` or ``(H, W, C)``;
+            of a table files, ``FILE:ROW``, or rows as column → value.
         skip_bad: an unreadable file becomes a Prediction that abstains and says why, instead of an error.
         device: ``"cpu"``, ``"cuda"`` …
         engine: what runs the network: ``"auto"`` is the fastest of those that ``suwen export`` kept in the Run; or
@@ -105,8 +107,10 @@ def _writing(model: Model, folder: Path, names: tuple[str, ...]) -> Deliver:
 def _samples(model: Model, source: Any) -> Sequence[Sample]:
     if isinstance(source, np.ndarray):
         return [Sample(id="array", source=source, target=None, subject="array")]
-    read: Sequence[Sample] = READERS[model.task.probe or model.task.reader].read(source, labelled=False)
-    return read
+    if isinstance(source, Mapping):
+        return [Sample(id="row", source=cast(Any, source), target=None, subject="row")]
+    reader = bound(READERS[model.task.probe or model.task.reader], model.preprocess.model_dump())
+    return reader.read(source, labelled=False)
 
 
 def answer_together(

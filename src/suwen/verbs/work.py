@@ -21,7 +21,18 @@ from suwen.encoders.catalogue import warn_of
 from suwen.learn.log import ConsoleLog, JsonLog, Log, TensorBoardLog, WandbLog
 from suwen.verbs.seen import RUN
 
-VERSIONS = ("suwen", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "scikit-learn", "pydicom", "pillow")
+VERSIONS = (
+    "suwen",
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning-fabric",
+    "numpy",
+    "scikit-learn",
+    "lightgbm",
+    "pydicom",
+    "pillow",
+)
 
 
 def prepare(

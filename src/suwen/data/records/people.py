@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from suwen.data.records.column_writer import NOWHEN
 from suwen.data.records.columns import Columns
-from suwen.data.records.events import BIRTH, DEATH
+from suwen.data.records.events import BIRTH, DEATH, NOWHEN
 from suwen.data.records.kernels import DAY, Store, compiled, store_of
 from suwen.data.records.token_kernels import EVER
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from suwen.data.records.column_writer import NOWHEN
+from suwen.data.records.events import NOWHEN
 from suwen.data.records.kernels import DAY, Store, compiled
 
 STATIC = 0

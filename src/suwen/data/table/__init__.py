@@ -1,0 +1,1 @@
+"""Tables: one row a person, one column a fact, some of them to be predicted."""
