@@ -15,6 +15,8 @@ setup: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	# what survival is tested against; it asks for pandas below 3, and works with it
+	$(BIN)/python -m pip install --quiet --no-deps lifelines==0.30.3 autograd==1.9.1 autograd-gamma==0.5.0 formulaic==1.2.2 interface-meta==2.0.1 wrapt==2.5.2
 	@touch $@
 
 demo: setup

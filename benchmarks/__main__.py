@@ -74,6 +74,15 @@ BENCHMARKS = {
         "benchmarks.tables:tables",
         "Pima, heart disease and others, cross-validated, beside scikit-learn and LightGBM",
     ),
+    "survival": (
+        "benchmarks.survival:survival",
+        "when people die, in NHANES I and FLCHAIN, five folds, beside Kaplan-Meier and Cox regression",
+    ),
+    "physionet2012": (
+        "benchmarks.physionet2012:physionet2012",
+        "death in hospital from the first 48 hours in intensive care, beside published figures",
+    ),
+    "yaib": ("benchmarks.yaib:yaib", "death in intensive care from its first day, on the eICU demo that YAIB ships"),
     "table": ("benchmarks.readme:table", "write the table of README.md from the results on disk"),
 }
 """Name → the function that runs it, and what it measures."""

@@ -41,6 +41,10 @@ ORDER = (
     "record-features",
     "cohorts",
     "record-model",
+    "tables",
+    "survival",
+    "physionet2012",
+    "yaib",
 )
 
 

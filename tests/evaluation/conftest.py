@@ -14,6 +14,7 @@ from scipy.special import expit, softmax
 from suwen.evaluation.content import ReportContent
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.summarise import summarise
+from suwen.evaluation.survival_outcome import SurvivalOutcome
 from suwen.evaluation.threshold import choose_threshold
 
 MakeOutcome = Callable[..., Outcome]
@@ -108,3 +109,39 @@ def make_content(make_outcome: MakeOutcome) -> Callable[..., ReportContent]:
 def _figures(outcomes: dict[str, Outcome], by: Sequence[str] = ()) -> dict[str, Any]:
     threshold = choose_threshold(outcomes["val"])
     return {split: summarise(one, threshold=threshold, by=by, resamples=60) for split, one in outcomes.items()}
+
+
+MakeSurvival = Callable[..., SurvivalOutcome]
+
+
+@pytest.fixture(scope="session")
+def make_survival() -> MakeSurvival:
+    """`make_survival(n, causes, signal, ties, seed)`: exponential times, true incidences said of a noisy log hazard."""
+
+    def make(
+        n: int = 150, causes: int = 1, *, signal: float = 1.0, ties: bool = True, seed: int = 0, follow_up: float = 12.0
+    ) -> SurvivalOutcome:
+        rng = np.random.default_rng(seed)
+        score = rng.normal(size=(n, causes)).round(1 if ties else 9)
+        rate = 0.08 * np.exp(score)
+        times = rng.exponential(1 / rate)
+        censored = rng.uniform(0, 2 * follow_up, n)
+        first = times.min(axis=1)
+        time = np.minimum(np.minimum(first, censored), follow_up)
+        event = np.where((first <= censored) & (first <= follow_up), times.argmin(axis=1) + 1, 0)
+        grid = np.linspace(0.25, follow_up, 48)
+        said = 0.08 * np.exp(signal * score)
+        total = said.sum(axis=1)[:, None, None]
+        return SurvivalOutcome(
+            ids=np.arange(n).astype(str),
+            subjects=np.arange(n).astype(str),
+            time=np.ceil(time * 4) / 4 if ties else time,
+            event=event,
+            incidence=said[:, :, None] / total * -np.expm1(-total * grid),
+            grid=grid,
+            horizons=np.array([3.0, 6.0, 9.0]),
+            labels=tuple(f"cause {number}" for number in range(1, causes + 1)),
+            metadata=pd.DataFrame({"site": rng.choice(["north", "south"], n)}),
+        )
+
+    return make

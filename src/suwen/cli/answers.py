@@ -7,6 +7,7 @@ import io
 import json as json_module
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -60,8 +61,13 @@ def _text(answer: object) -> str:
     if isinstance(answer, float):
         return f"{answer:.5g}"
     if isinstance(answer, dict):
-        return ", ".join(f"{label} {size['size']:g} {size['unit']}{_interval(size)}" for label, size in answer.items())
+        return ", ".join(f"{label} {_size(each)}" for label, each in answer.items())
     return "|".join(answer) if isinstance(answer, list) else "" if answer is None else str(answer)
+
+
+def _size(said: Any) -> str:
+    """A size with its unit and interval, or the survival at a time."""
+    return f"{said:.3f}" if isinstance(said, float) else f"{said['size']:g} {said['unit']}{_interval(said)}"
 
 
 def _interval(size: dict[str, float | None]) -> str:

@@ -19,7 +19,9 @@ class Calibration:
         depths: label → how deep the valley between two of its objects must be, in pixels
             (`suwen.heads.instances`); None where objects are not told apart.
         quantile: split-conformal quantile of ``1 - p(true label)`` on validation (Sadinle, Lei & Wasserman 2019, LAC);
-            None where no set is given. Of numbers the quantile of |said - true|: half the width of an interval.
+            None where no set is given. Of numbers the quantile of |said - true|: half the width of an interval. Of
+            times the said probability of an event by which `coverage` of people are still without one.
+        shifts: of times, added to the log hazard of each cause; None where not calibrated.
     """
 
     temperature: float = 1.0
@@ -28,6 +30,7 @@ class Calibration:
     quantile: float | None = None
     sizes: dict[str, float | None] | None = None
     depths: dict[str, float] | None = None
+    shifts: list[float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields, JSON-able."""

@@ -23,6 +23,8 @@ from suwen.evaluation.metric import Preparation
 from suwen.evaluation.number_outcome import NUMBER_METRICS, NumberOutcome
 from suwen.evaluation.outcome import Bools, Floats, Judged, Outcome, Threshold, decisions
 from suwen.evaluation.ranking import Statistic, auroc_statistic, average_precision_statistic, ratio
+from suwen.evaluation.survival_metrics import SURVIVAL_METRICS
+from suwen.evaluation.survival_outcome import SurvivalOutcome
 from suwen.evaluation.threshold import choose_threshold as choose_threshold  # the threshold the metrics below look at
 
 
@@ -187,8 +189,8 @@ METRICS: dict[str, Metric] = {
 }
 
 
-EVERY_METRIC = METRICS | MASK_METRICS | NUMBER_METRICS
-"""Of labels, of masks, and of numbers."""
+EVERY_METRIC = METRICS | MASK_METRICS | NUMBER_METRICS | SURVIVAL_METRICS
+"""Of labels, of masks, of numbers, and of times."""
 
 
 def metric_of(name: str) -> Metric:
@@ -201,7 +203,8 @@ def metric_of(name: str) -> Metric:
 def names_for(outcome: Judged) -> tuple[str, ...]:
     """The metrics that make sense here: all of its kind, less those at a threshold if multi-class, which has none."""
     if not isinstance(outcome, Outcome):
-        return tuple(NUMBER_METRICS if isinstance(outcome, NumberOutcome) else MASK_METRICS)
+        kinds = ((NumberOutcome, NUMBER_METRICS), (SurvivalOutcome, SURVIVAL_METRICS))
+        return tuple(next((rows for kind, rows in kinds if isinstance(outcome, kind)), MASK_METRICS))
     multi_class = not (outcome.binary or outcome.multi_label)
     return tuple(name for name, metric in METRICS.items() if not (metric.at_threshold and multi_class))
 

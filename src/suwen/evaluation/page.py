@@ -15,6 +15,8 @@ from suwen.evaluation.number_outcome import NumberOutcome
 from suwen.evaluation.number_sections import NUMBER_SECTIONS
 from suwen.evaluation.outcome import Outcome
 from suwen.evaluation.section import Page, Picture, Section, data_uri, drawn, headline_outcomes
+from suwen.evaluation.survival_outcome import SurvivalOutcome
+from suwen.evaluation.survival_sections import SURVIVAL_SECTIONS
 from suwen.evaluation.tables import (
     Cell,
     comparison_table,
@@ -38,6 +40,7 @@ SECTIONS: dict[type, tuple[Callable[[ReportContent, Words], Section | None], ...
     Outcome: LABEL_SECTIONS,
     MaskOutcome: MASK_SECTIONS,
     NumberOutcome: NUMBER_SECTIONS,
+    SurvivalOutcome: SURVIVAL_SECTIONS,
 }
 """Kind of outcome → the sections that only a report about it has."""
 

@@ -30,6 +30,12 @@ OVERALL = (
     "mae",
     "rmse",
     "r2",
+    "c_index",
+    "c_uno",
+    "c_td",
+    "auroc_horizon",
+    "brier_horizon",
+    "ibs",
 )  # no trade-offs among these
 _RISE = 1.1  # a validation loss a tenth above its best is more than its usual wobble
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 
 import duckdb
 import numpy as np
@@ -63,11 +64,18 @@ def naive(events: Sequence[Event], subject: int, t: int, code: int, window: int)
     if values:
         found |= {"last": values[-1], "first": values[0], "min": min(values), "max": max(values)}
         found |= {"sum": math.fsum(values), "mean": math.fsum(values) / len(values)}
+        found["change"] = found["last"] - found["first"]
+    if len(values) > 1:
+        found["std"] = statistics.stdev(values)
     points = [
         (time / DAY, float(np.float32(value))) for time, value in seen if time != NOWHEN and not math.isnan(value)
     ]
     if len({x for x, _ in points}) > 1:
         found["slope"] = statistics.linear_regression(*zip(*points, strict=True)).slope
+    if points and points[0][0] < t / DAY:
+        ends = [x for x, _ in points[1:]] + [t / DAY]
+        area = math.fsum((end - x) * y for (x, y), end in zip(points, ends, strict=True))
+        found["held"] = area / (t / DAY - points[0][0])
     return found
 
 
@@ -191,6 +199,28 @@ def test_answers_are_those_of_duckdb() -> None:
     names = ("count", "mean", "min", "max", "last", "slope", "since")
     ours = dense(columns, places, times, Slots.of(np.arange(50)), windows, names, threads=2)
     np.testing.assert_allclose(ours, wanted.reshape(150, -1), rtol=1e-4, atol=1e-5)
+
+
+def test_spread_change_and_what_is_held_are_those_of_pandas() -> None:
+    """``std`` and the ends of each group; held: the step function between label and first value, hour by hour."""
+    columns, hour = random_columns(3, 12, 600, 3), DAY // 24
+    times = np.asarray(columns.times) // hour * hour
+    columns = replace(columns, times=times, available=None)
+    owner = np.repeat(np.arange(12), np.diff(columns.offsets))
+    frame = pd.DataFrame({"who": owner, "code": columns.codes, "time": times, "value": columns.values.astype(float)})
+    label = 401 * DAY
+    names = ("std", "change", "held")
+    found = dense(columns, np.arange(12), np.full(12, label), Slots.of(np.arange(3)), (ALL,), names).reshape(12, 3, 3)
+    known = frame.dropna()
+    assert len(known) > 400
+    for (who, code), group in known.groupby(["who", "code"]):
+        steps = pd.Series(group["value"].to_numpy(), pd.to_datetime(group["time"], unit="us"))
+        steps = steps[~steps.index.duplicated(keep="last")]
+        end = pd.to_datetime(label, unit="us")
+        grid = pd.date_range(steps.index[0], end, freq="h", inclusive="left")
+        held = steps.reindex(grid, method="ffill").mean()
+        wanted = [group["value"].std(), group["value"].iloc[-1] - group["value"].iloc[0], held]
+        np.testing.assert_allclose(found[who, code], wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_codes_that_share_a_slot_are_one_and_those_without_are_none() -> None:

@@ -11,7 +11,7 @@ An event counts for a label if its time is in (t - window, t] **and** it was ava
 Complexity: O(Σ over labels of the events within the longest window + entries of the output); labels are sorted by
 subject and time, so that the events of one subject are read from the cache of the processor. Of two walks the first
 only counts, so that the output is allocated once, in its final size. A thread needs ``slots × windows × 64`` bytes (128
-with slopes). Threads share the labels and run without the interpreter's lock.
+with aggregates of `SPREAD`). Threads share the labels and run without the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -36,24 +36,33 @@ DAY = 86_400 * SECOND
 ALL = int(np.iinfo(np.int64).max)
 """The window that holds everything before, events without a time included."""
 
-AGGREGATES = ("count", "present", "last", "first", "mean", "min", "max", "sum", "slope", "since")
+AGGREGATES = (
+    "count", "present", "last", "first", "mean", "min", "max", "sum", "slope", "since", "std", "change", "held",
+)  # fmt: skip
 """``count`` and ``present`` (1) of events of any kind; ``since``: days since the last event that has a time. The others
 are those of values, and undefined where there is none: ``slope`` is the least-squares one, a day, and undefined below
-two points in time. Of events of one time the later one in the store is the last."""
+two points in time; ``std`` that of a sample (n - 1), undefined below two values; ``change`` the last less the first;
+``held`` the mean over time, each value with a time holding until the next one does and the last until the label,
+undefined where no time passed. Of events of one time the later one in the store is the last."""
 
-COUNT, PRESENT, LAST, FIRST, MEAN, LOWEST, HIGHEST, SUM, SLOPE, SINCE = range(len(AGGREGATES))
+COUNT, PRESENT, LAST, FIRST, MEAN, LOWEST, HIGHEST, SUM, SLOPE, SINCE, STD, CHANGE, HELD = range(len(AGGREGATES))
+SPREAD = (SLOPE, STD, HELD)
+"""Those that need more sums than the others."""
+
 ZERO = frozenset({"count", "present"})
 """Aggregates that are 0, and not undefined, where there is no event."""
 
 NARROW, WIDE = 8, 16
-"""Float64 of a cell, without and with the sums that slopes need: whole cache lines."""
+"""Float64 of a cell, without and with the sums that `SPREAD` needs: whole cache lines."""
 
-C_EVENTS, C_VALUES, C_SUM, C_LOW, C_HIGH, C_FIRST, C_N, C_X, C_XX, C_Y, C_XY = range(11)
-"""What a cell holds. X are days and Y values, both less those of the slot's latest point: numbers far from 0 would lose
-digits (Chan, Golub & LeVeque, The American Statistician 1983;37(3):242-247)."""
+C_EVENTS, C_VALUES, C_SUM, C_LOW, C_HIGH, C_FIRST, C_N, C_X, C_XX, C_Y, C_XY, C_D, C_DD, C_DAYS, C_AREA = range(15)
+"""What a cell holds. X are days and Y values, both less those of the slot's latest point, and D values less the slot's
+latest value: numbers far from 0 would lose digits (Chan, Golub & LeVeque, The American Statistician
+1983;37(3):242-247). Area is that under values that are held, over so many days."""
 
-S_TIME, S_LAST, S_X, S_Y = range(4)
-"""What a slot holds: the time of its latest event, its latest value, and the latest point that has both."""
+S_TIME, S_LAST, S_X, S_Y, S_NEXT = range(5)
+"""What a slot holds: the time of its latest event, its latest value, the latest point that has both, and how many days
+before the label the value that was met last was taken."""
 
 SHARE = 8
 """Pieces of work a thread: subjects differ in their number of events."""
@@ -91,7 +100,7 @@ class _Asked(NamedTuple):
     scales: np.ndarray
     edges: np.ndarray
     kinds: np.ndarray
-    slope: bool
+    spread: bool
 
 
 class _Output(NamedTuple):
@@ -169,7 +178,13 @@ def aggregate(
     _refuse_outside(columns, places, slots)
     kinds, edges = _kinds(aggregates), _edges(windows)
     labels = _Labels(*(_frozen(each, np.int64) for each in (np.lexsort((times, places)), places, times)))
-    asked = _Asked(_frozen(slots.of_code, np.int32), _frozen(slots.scales, np.float64), edges, kinds, SLOPE in kinds)
+    asked = _Asked(
+        _frozen(slots.of_code, np.int32),
+        _frozen(slots.scales, np.float64),
+        edges,
+        kinds,
+        bool(np.isin(SPREAD, kinds).any()),
+    )
     store = store_of(columns)
     bounds = _pieces(columns, places[labels.order], threads or processors())
     wide = slots.count * len(edges) * len(kinds)
@@ -295,8 +310,8 @@ def _rows(first: int, last: int, labels: _Labels, store: Store, asked: _Asked, o
     """Labels `first` to `last` of the sorted ones: their sizes, or, once `starts` are known, their entries."""
     slots, windows, filling = len(asked.scales), len(asked.edges), len(output.starts) > 0
     scratch = _Scratch(
-        np.empty((slots * windows, WIDE if asked.slope else NARROW)),
-        np.empty((slots, 4)),
+        np.empty((slots * windows, WIDE if asked.spread else NARROW)),
+        np.empty((slots, S_NEXT + 1)),
         np.full(slots, -1, np.int32),
         np.empty(slots, np.int32),
         np.ones(len(AGGREGATES)),  # `present` is 1 wherever it is asked for
@@ -320,7 +335,7 @@ def _walk(begin: int, end: int, t: int, store: Store, asked: _Asked, scratch: _S
     # An array that is taken from a tuple, or handed to a function, has its references counted, which takes longer than
     # an event does: hence all fields are taken here, and nothing is called within the loops.
     _, times, codes, values, available = store
-    of_code, scales, edges, _, slope = asked
+    of_code, scales, edges, _, spread = asked
     cells, latest, spots, touched, _ = scratch
     windows, count, window, late = len(edges), 0, 0, len(available) > 0
     for event in range(end - 1, begin - 1, -1):
@@ -339,8 +354,9 @@ def _walk(begin: int, end: int, t: int, store: Store, asked: _Asked, scratch: _S
         if spot < 0:
             spot, spots[slot], touched[count] = count, count, slot
             count += 1
-            for each in range(4):
+            for each in range(S_NEXT):
                 latest[spot, each] = np.nan
+            latest[spot, S_NEXT] = 0.0
             for cell in range(spot * windows, (spot + 1) * windows):
                 for each in range(cells.shape[1]):
                     cells[cell, each] = 0.0
@@ -360,7 +376,11 @@ def _walk(begin: int, end: int, t: int, store: Store, asked: _Asked, scratch: _S
         cells[cell, C_LOW] = min(cells[cell, C_LOW], value)
         cells[cell, C_HIGH] = max(cells[cell, C_HIGH], value)
         cells[cell, C_FIRST] = value
-        if slope and timed:
+        if spread:
+            away = value - latest[spot, S_LAST]
+            cells[cell, C_D] += away
+            cells[cell, C_DD] += away * away
+        if spread and timed:
             days = (t - time) / DAY  # before the label: they count the other way
             if np.isnan(latest[spot, S_X]):
                 latest[spot, S_X], latest[spot, S_Y] = days, value
@@ -370,13 +390,16 @@ def _walk(begin: int, end: int, t: int, store: Store, asked: _Asked, scratch: _S
             cells[cell, C_XX] += x * x
             cells[cell, C_Y] += y
             cells[cell, C_XY] += x * y
+            cells[cell, C_DAYS] += days - latest[spot, S_NEXT]
+            cells[cell, C_AREA] += (days - latest[spot, S_NEXT]) * value
+            latest[spot, S_NEXT] = days
     return count
 
 
 @compiled
 def _entries(count: int, asked: _Asked, scratch: _Scratch, output: _Output, place: int) -> int:
     """Add up the cells of each slot over the windows, and write what is defined; how many entries that is."""
-    _, _, edges, kinds, slope = asked
+    _, _, edges, kinds, spread = asked
     cells, latest, spots, touched, stats = scratch
     _, starts, indices, data = output
     windows, start, filling = len(edges), place, len(starts) > 0
@@ -391,7 +414,7 @@ def _entries(count: int, asked: _Asked, scratch: _Scratch, output: _Output, plac
                 cells[cell, C_HIGH] = max(cells[cell, C_HIGH], cells[cell - 1, C_HIGH])
                 for each in range(C_SUM + 1):
                     cells[cell, each] += cells[cell - 1, each]
-                for each in range(C_N, C_XY + 1 if slope else C_N):
+                for each in range(C_N, C_AREA + 1 if spread else C_N):
                     cells[cell, each] += cells[cell - 1, each]
             if cells[cell, C_EVENTS] == 0:
                 continue
@@ -401,10 +424,15 @@ def _entries(count: int, asked: _Asked, scratch: _Scratch, output: _Output, plac
             stats[LAST], stats[FIRST] = latest[spot, S_LAST] * some, cells[cell, C_FIRST] * some
             stats[MEAN], stats[SUM] = cells[cell, C_SUM] / max(n, 1) * some, cells[cell, C_SUM] * some
             stats[LOWEST], stats[HIGHEST] = cells[cell, C_LOW] * some, cells[cell, C_HIGH] * some
-            if slope:
+            stats[CHANGE] = stats[LAST] - stats[FIRST]
+            if spread:
+                squares = cells[cell, C_DD] - cells[cell, C_D] ** 2 / max(n, 1)
+                stats[STD] = np.sqrt(max(squares, 0.0) / (n - 1)) if n > 1 else np.nan
+                days = cells[cell, C_DAYS]
+                stats[HELD] = cells[cell, C_AREA] / days if days > 0 else np.nan
                 n, x = cells[cell, C_N], cells[cell, C_X]
-                spread = n * cells[cell, C_XX] - x * x
-                stats[SLOPE] = (n * cells[cell, C_XY] - x * cells[cell, C_Y]) / spread if spread > 0 else np.nan
+                wide = n * cells[cell, C_XX] - x * x
+                stats[SLOPE] = (n * cells[cell, C_XY] - x * cells[cell, C_Y]) / wide if wide > 0 else np.nan
             column = (slot * windows + cell - spot * windows) * len(kinds)
             for aggregate in range(len(kinds)):
                 stat = stats[kinds[aggregate]]
