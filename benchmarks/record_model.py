@@ -211,7 +211,7 @@ def _answer(hospital: Path, name: str, few: bool, base: Run, runs: Path, quick: 
     found |= {title: splits["test"]["metrics"]["auroc"] for title, splits in metrics["baselines"].items()}
     counts = metrics["data"]["counts"]
     number = sum(sum(counts[split].values()) for split in ("train", "val"))
-    return {"question": name, "few": few, "labels": number, "auroc": found, "best": _best(hospital, name, labels)}
+    return {"question": name, "few": few, "labels": number, "auroc": found, "best": _best(hospital, name, question)}
 
 
 def _few_of(labels: Path, hospital: Path, out: Path) -> Path:
@@ -225,8 +225,8 @@ def _few_of(labels: Path, hospital: Path, out: Path) -> Path:
     return out
 
 
-def _best(hospital: Path, name: str, labels: Path) -> float | None:
-    samples = READERS["records"].read(labels)
+def _best(hospital: Path, name: str, question: Path) -> float | None:
+    samples = READERS["records"].read(question)
     splits = splits_of(hospital / "records" / "meds", samples.subject_ids, SEED, FRACTIONS)
     return best_possible_risk(hospital, name, [samples[row].id for row in np.flatnonzero(splits == "test")])
 
