@@ -149,9 +149,10 @@ class Segment(nn.Module):
         inside = self._inside(target)
         known = (target != IGNORED)[:, None]
         codes = torch.where(known[:, 0], target, torch.zeros_like(target)).long()
-        shares = torch.nn.functional.one_hot(codes, len(self.codebook)).movedim(-1, 1).to(logits.dtype)
+        # laid out alike, so that what follows goes through memory in order
+        levels = [each.contiguous() for each in (logits.unbind(1) if logits.ndim == target.ndim + 2 else (logits,))]
+        shares = torch.zeros_like(levels[0][:, : len(self.codebook)]).scatter_(1, codes[:, None], 1)
         known = known.to(logits.dtype)
-        levels = logits.unbind(1) if logits.ndim == target.ndim + 2 else (logits,)
         weights = [0.5**depth for depth in range(len(levels))]
         losses = [
             weight * part * term(level[:, : len(self.codebook)], shares, known, self.members)
