@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from suwen.core.errors import NameUnknown
-from suwen.evaluation.boosted_cox import BoostedCox, has_lightgbm
+from suwen.evaluation.boosted_cox import BoostedCox
 from suwen.evaluation.survival_baselines import Filled, TimedRows, answering, compose, survival_baseline
 from suwen.evaluation.survival_curves import aalen_johansen
 from suwen.evaluation.survival_metrics import SURVIVAL_METRICS
@@ -58,8 +58,6 @@ def test_kaplan_meier_says_of_everyone_what_came_true_in_training(causes: int) -
 @pytest.mark.parametrize("causes", [1, 2])
 @pytest.mark.parametrize("name", ["cox", "boosted-cox"])
 def test_what_knows_the_person_says_more(name: str, causes: int) -> None:
-    if name == "boosted-cox" and not has_lightgbm():
-        pytest.skip("LightGBM is not installed")
     _, plain = figures("kaplan-meier", causes)
     _, said = figures(name, causes)
     assert said["c_index"] > 0.68 and said["ibs"] < plain["ibs"] - 0.01 and said["ece_horizon"] < 0.06
@@ -67,8 +65,6 @@ def test_what_knows_the_person_says_more(name: str, causes: int) -> None:
 
 @pytest.mark.parametrize("name", ["cox", "boosted-cox"])
 def test_missing_numbers_are_borne(name: str) -> None:
-    if name == "boosted-cox" and not has_lightgbm():
-        pytest.skip("LightGBM is not installed")
     assert figures(name, 1, missing=0.2)[1]["c_index"] > 0.65
 
 
@@ -85,8 +81,6 @@ def test_composition_is_that_of_the_head() -> None:
 
 
 def test_boosting_stops_where_validation_no_longer_gains() -> None:
-    if not has_lightgbm():
-        pytest.skip("LightGBM is not installed")
     train, val = rows(600), rows(300, seed=1)
     trees = BoostedCox(train.inputs, train.time, train.event > 0, (val.inputs, val.time, val.event > 0))
     again = BoostedCox(train.inputs, train.time, train.event > 0, (val.inputs, val.time, val.event > 0))

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import MaxAbsScaler
@@ -104,14 +103,9 @@ def _trees(columns: Columns, train: Learned, validation: Learned, labels: int) -
 
 
 def _grown(inputs: np.ndarray, targets: np.ndarray, count: int) -> Any:
+    from lightgbm import LGBMClassifier
+
     leaf = max(2, min(20, len(targets) // 20))
-    try:
-        from lightgbm import LGBMClassifier
-    except ImportError:
-        settings: dict[str, Any] = {"max_leaf_nodes": 15, "min_samples_leaf": leaf, "l2_regularization": 5.0}
-        return HistGradientBoostingClassifier(
-            max_iter=count, learning_rate=0.05, early_stopping=False, random_state=0, **settings
-        ).fit(inputs, targets)
     return LGBMClassifier(
         n_estimators=count,
         learning_rate=0.05,

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from suwen.core.errors import NameUnknown
-from suwen.evaluation.boosted_cox import BoostedCox, has_lightgbm
+from suwen.evaluation.boosted_cox import BoostedCox
 from suwen.evaluation.cox import fit_cox
 from suwen.evaluation.outcome import Floats, Integers
 from suwen.evaluation.survival_curves import aalen_johansen
@@ -65,11 +65,6 @@ def survival_baseline(name: str, train: TimedRows, validation: TimedRows, outcom
 def answering(outcome: SurvivalOutcome, predict: Predictor, inputs: Floats) -> SurvivalOutcome:
     """The same people with a baseline's answers."""
     return replace(outcome, incidence=predict(inputs))
-
-
-def available(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that can be run here: boosted trees need LightGBM."""
-    return tuple(name for name in names if name != "boosted-cox" or has_lightgbm())
 
 
 def _kaplan_meier(train: TimedRows, _: TimedRows, causes: int, grid: Floats) -> Predictor:

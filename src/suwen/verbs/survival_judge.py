@@ -18,7 +18,7 @@ from suwen.evaluation.domain import fit_domain
 from suwen.evaluation.metrics import metric_of
 from suwen.evaluation.outcome import Threshold
 from suwen.evaluation.summarise import summarise
-from suwen.evaluation.survival_baselines import TimedRows, answering, available, survival_baseline
+from suwen.evaluation.survival_baselines import TimedRows, answering, survival_baseline
 from suwen.evaluation.survival_interval import outlived
 from suwen.evaluation.survival_outcome import SurvivalOutcome
 from suwen.evaluation.survival_summary import at_horizons
@@ -94,7 +94,7 @@ class SurvivalJudge:
         learned, checked = timed_rows(dataset, train), timed_rows(dataset, val)
         first: SurvivalOutcome = next(iter(outcomes.values()))
         found: dict[str, dict[str, Any]] = {}
-        for name in available(self.task.baselines):
+        for name in self.task.baselines:
             predict = survival_baseline(name, learned, checked, first)
             found[name] = {
                 split: answering(outcome, predict, timed_rows(dataset, dataset.where(split)).inputs)
